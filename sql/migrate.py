@@ -1,0 +1,126 @@
+"""Brings a database to the current schema: forward only, in name order, each file once, remembered by checksum."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql as pg
+
+_FOLDER = Path(__file__).parent / "migrations"
+_GRANTS = Path(__file__).parent / "grants.sql"
+_NAME = re.compile(r"^\d{4}_[a-z]+(_[a-z]+)*\.sql$")
+_LOCK_KEY = 7_406_113  # any constant: only this program uses it
+_APPLICATION_ROLE = "gaswarden_app"
+
+_REMEMBER = """
+CREATE TABLE IF NOT EXISTS schema_migration (
+    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+class MigrationError(Exception):
+    """A migration cannot be applied; the message names the file and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: its name, its text, and whether it must run outside a transaction."""
+
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, to notice that an applied file was edited."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def transactional(self) -> bool:
+        """False when the first line is `-- no transaction` (needed for continuous aggregates)."""
+        return not self.text.startswith("-- no transaction")
+
+
+def read_migrations(folder: Path = _FOLDER) -> list[Migration]:
+    """Every migration in the order of application; raises MigrationError on a file name outside the rule."""
+    paths = sorted(folder.glob("*.sql"))
+    for path in paths:
+        if not _NAME.match(path.name):
+            raise MigrationError(f"{path.name}: a migration is named NNNN_verb_object.sql")
+    return [Migration(path.name, path.read_text("utf-8")) for path in paths]
+
+
+def migrate(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
+    """Apply what is missing and renew the grants; return the names applied. Safe to run from several processes."""
+    with psycopg.connect(admin_database_url, autocommit=True) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+        applied = _apply_missing(conn, read_migrations(folder))
+        _renew_grants(conn)
+        return applied
+
+
+def pending(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
+    """The names of the migrations that a database still lacks."""
+    with psycopg.connect(admin_database_url, autocommit=True) as conn:
+        known = _known(conn)
+        return [migration.name for migration in read_migrations(folder) if migration.name not in known]
+
+
+def _known(conn: psycopg.Connection) -> dict[str, str]:
+    if conn.execute("SELECT to_regclass('schema_migration')").fetchone() == (None,):
+        return {}
+    return dict(conn.execute("SELECT name, checksum FROM schema_migration").fetchall())
+
+
+def _apply_missing(conn: psycopg.Connection, migrations: list[Migration]) -> list[str]:
+    conn.execute(_REMEMBER)
+    known = _known(conn)
+    missing = []
+    for migration in migrations:
+        if migration.name not in known:
+            missing.append(migration)
+        elif known[migration.name] != migration.checksum:
+            raise MigrationError(f"{migration.name} was edited after it was applied; add a new migration instead")
+    for migration in missing:
+        _apply(conn, migration)
+    return [migration.name for migration in missing]
+
+
+def _apply(conn: psycopg.Connection, migration: Migration) -> None:
+    try:
+        if migration.transactional:
+            with conn.transaction():
+                conn.execute(migration.text.encode())
+                _remember(conn, migration)
+        else:
+            for statement in split_statements(migration.text):
+                conn.execute(statement.encode())
+            _remember(conn, migration)
+    except psycopg.Error as error:
+        raise MigrationError(f"{migration.name}: {error}") from error
+
+
+def _remember(conn: psycopg.Connection, migration: Migration) -> None:
+    conn.execute("INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", (migration.name, migration.checksum))
+
+
+def split_statements(text: str) -> list[str]:
+    """Split a no-transaction migration at lines that end in `;` (no such line may stand inside a function body)."""
+    return [part.strip() for part in re.split(r";[ \t]*(?:--[^\n]*)?\n", text + "\n") if _has_code(part)]
+
+
+def _has_code(part: str) -> bool:
+    return any(line.strip() and not line.strip().startswith("--") for line in part.splitlines())
+
+
+def _renew_grants(conn: psycopg.Connection) -> None:
+    exists = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (_APPLICATION_ROLE,)).fetchone()
+    same = conn.execute("SELECT current_user = %s", (_APPLICATION_ROLE,)).fetchone() == (True,)
+    if exists and not same:
+        with conn.transaction():
+            database = conn.info.dbname
+            grant = pg.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}")
+            conn.execute(grant.format(pg.Identifier(database), pg.Identifier(_APPLICATION_ROLE)))
+            conn.execute(_GRANTS.read_bytes())

@@ -1,0 +1,28 @@
+"""Opens the asyncpg pool that every service shares: codecs, time-outs, application name."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+
+async def prepare_connection(conn: asyncpg.Connection) -> None:
+    """Give a connection the product's codecs: jsonb as Python values."""
+    await conn.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+@asynccontextmanager
+async def open_pool(
+    database_url: str, *, application_name: str, size_max: int = 10, command_timeout_s: float = 60.0
+) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool of at most `size_max` connections in UTC and close it at the end."""
+    async with asyncpg.create_pool(
+        database_url,
+        min_size=1,
+        max_size=size_max,
+        command_timeout=command_timeout_s,
+        init=prepare_connection,
+        server_settings={"application_name": application_name, "timezone": "UTC"},
+    ) as pool:
+        yield pool

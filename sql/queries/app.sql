@@ -1,0 +1,1 @@
+-- Statements of the package `app`. Format: see sql/__init__.py.

@@ -1,0 +1,1 @@
+-- Statements of the package `inspections`. Format: see sql/__init__.py.
