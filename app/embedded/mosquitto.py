@@ -155,6 +155,10 @@ class MosquittoBroker:
         processes.send(pid, signal.SIGKILL)
         processes.wait_until(lambda: self._reap() or self.pid() is None, 10.0)
 
+    def forget(self) -> None:
+        """Delete a stopped broker's sessions, queues and retained messages."""
+        (self.directory / "mosquitto.db").unlink(missing_ok=True)
+
     def pid(self) -> int | None:
         """The broker's process id, None when it does not run."""
         return next(iter(processes.find("mosquitto", [str(self._configuration)])), None)

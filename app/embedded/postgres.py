@@ -207,7 +207,7 @@ class PostgresCluster:
         found = processes.run([str(programs / "postgres"), "--version"], self._account).stdout
         if f" {made_with}." not in found:
             raise EmbeddedError(
-                f"the cluster in {self.data} was made by PostgreSQL {made_with}, but this machine now has {found.strip()}; "
+                f"the cluster in {self.data} was made by PostgreSQL {made_with}, but this machine has {found.strip()}; "
                 f"set GASWARDEN_PG_BIN to the old version's programs, or move the directory away to start afresh"
             )
 

@@ -153,7 +153,7 @@ class EmbeddedServers:
         Raises EmbeddedError, with the end of the log, when a server does not start or another program runs them.
         """
         with ExitStack() as undo:
-            self._take_lock()
+            self.hold()
             undo.callback(self._release_lock)
             self._make_directories()
             if self.moved:
@@ -166,6 +166,11 @@ class EmbeddedServers:
                 self.mosquitto.start()
             self._save()
             undo.pop_all()
+
+    def hold(self) -> None:
+        """Keep other programs from running the servers until `stop`; raises EmbeddedError when one does."""
+        if self._lock is None:
+            self._take_lock()
 
     def stop(self) -> None:
         """Stop both servers cleanly and let another program have them."""
@@ -186,7 +191,7 @@ class EmbeddedServers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Stop."""
         self.stop()

@@ -1,0 +1,138 @@
+"""Real servers for tests: throwaway ones from local programs, or those that DATABASE_URL and MQTT_URL name."""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql as pg
+
+from app.embedded import EmbeddedError, EmbeddedServers, default_directory
+from sql.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database: `url` for the role that serves, `admin_url` for the role that owns it."""
+
+    url: str
+    admin_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    """A server on which databases may be made: three roles, which are one and the same with DATABASE_URL."""
+
+    maker_url: str
+    owner_url: str
+    application_url: str
+
+    @classmethod
+    def of(cls, servers: EmbeddedServers) -> "DatabaseServer":
+        return cls(servers.superuser_database_url, servers.admin_database_url, servers.database_url)
+
+    def database(self, name: str) -> Database:
+        return Database(_with_database(self.application_url, name), _with_database(self.owner_url, name))
+
+    def create(self, *, template: str | None = None) -> tuple[str, Database]:
+        """Make a database, empty or as a copy, that belongs to the owner role."""
+        name = f"gaswarden_test_{uuid.uuid4().hex[:12]}"
+        owner = unquote(urlsplit(self.owner_url).username or "")
+        statement = pg.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+        self._execute(
+            statement.format(pg.Identifier(name), pg.Identifier(owner), pg.Identifier(template or "template0"))
+        )
+        return name, self.database(name)
+
+    def drop(self, name: str) -> None:
+        self._execute(pg.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(pg.Identifier(name)))
+
+    def _execute(self, statement: pg.Composed) -> None:
+        with psycopg.connect(self.maker_url, autocommit=True) as conn:
+            conn.execute(statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker: where it is, and how the ingest workers and the gateways sign in."""
+
+    host: str
+    port: int
+    ingest: tuple[str, str]
+    servers: EmbeddedServers | None
+
+    @classmethod
+    def of(cls, servers: EmbeddedServers) -> "Broker":
+        return cls(servers.mqtt_host, servers.mqtt_port, servers.credentials("ingest"), servers)
+
+    @classmethod
+    def at(cls, url: str) -> "Broker":
+        parts = urlsplit(url)
+        account = unquote(parts.username or ""), unquote(parts.password or "")
+        return cls(parts.hostname or "127.0.0.1", parts.port or 1883, account, None)
+
+    @property
+    def url(self) -> str:
+        """As MQTT_URL: the address with the ingest account."""
+        user, password = self.ingest
+        return f"mqtt://{user}:{password}@{self.host}:{self.port}"
+
+    def gateway(self, name: str) -> tuple[str, str]:
+        """(user name, password) of a gateway, made when it has none; with MQTT_URL its one account."""
+        if self.servers is None:
+            return self.ingest
+        return name, self.servers.add_gateways([name])[name]
+
+
+@contextmanager
+def throwaway_servers(*, postgres: bool = True, mosquitto: bool = True) -> Iterator[EmbeddedServers]:
+    """Servers of their own that are gone afterwards; what a killed test run left behind is cleared first."""
+    folder = default_directory() / "test"
+    _clear_left_behind(folder)
+    directory = folder / uuid.uuid4().hex[:12]
+    servers = EmbeddedServers.open(directory, durable=False, postgres=postgres, mosquitto=mosquitto)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.destroy()
+
+
+def _clear_left_behind(folder: Path) -> None:
+    for directory in folder.glob("*/servers.lock"):
+        try:
+            left = EmbeddedServers.open(directory.parent, durable=False)
+            left.hold()
+        except (EmbeddedError, FileNotFoundError):
+            continue  # its test run is alive, or has cleared up this moment
+        left.destroy()
+    for directory in folder.glob("*"):
+        if not any(directory.iterdir()):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def database_server(environ: Mapping[str, str], servers: EmbeddedServers | None) -> Iterator[DatabaseServer]:
+    """The server of DATABASE_URL (its role must be allowed to make databases), else the throwaway one."""
+    if url := environ.get("DATABASE_URL"):
+        yield DatabaseServer(url, url, url)
+    else:
+        assert servers is not None
+        yield DatabaseServer.of(servers)
+
+
+@contextmanager
+def migrated_template(server: DatabaseServer) -> Iterator[str]:
+    """The name of a database with today's schema and no data, to copy from."""
+    name, database = server.create()
+    migrate(database.admin_url)
+    yield name
+    server.drop(name)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
