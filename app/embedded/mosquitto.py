@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 _PBKDF2_ROUNDS = 101  # Mosquitto's own number; our passwords are 192 random bits, so stretching adds nothing
 _QUEUE_BUDGET_BYTES = 2_000_000_000  # a day of reports of the whole city while ingest is down
 _PACKET_SIZE_MAX_BYTES = 1_048_576
-_SAVE_INTERVAL_S = 5
+_SAVE_INTERVAL_S = 2
 
 ACCESS_RULES = f"""\
 # A gateway signs in by its id and publishes under its own name only, whatever the area; it hears its own commands.
@@ -36,9 +36,11 @@ def configuration(directory: Path, port: int) -> str:
     """mosquitto.conf for a broker that loses as little as Mosquitto can.
 
     Its defaults lose data: at most 1000 queued and 20 in-flight messages, nothing on disk. Here a queue is bounded
-    by bytes alone. What remains is that persistence is a snapshot: killed with -9 or without power, the broker loses
-    what it acknowledged since the last one (at most the save interval); a clean stop loses nothing. A snapshot holds
-    up the broker while it is written, longer with a longer backlog, which is why it is not taken at every message.
+    by bytes alone (when they are used up it drops, and tells MQTT 5 publishers). What remains is that persistence is
+    a snapshot: killed with -9 or without power, the broker loses what it acknowledged since the last one; a clean stop
+    loses nothing. A snapshot holds the broker up while it is written: measured on two cores, 60 to 85 ms for 100,000
+    waiting messages (45 MB), nothing worth naming when none wait. Taken every 1000 changes instead of by time, it
+    made publishing those messages four times slower (2.1 s against 0.5 s). Hence by time, every two seconds.
     """
     return f"""\
 listener {port} {HOST}

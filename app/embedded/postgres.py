@@ -90,7 +90,7 @@ def configuration(port: int, cluster_name: str, *, durable: bool, memory_bytes: 
     else:
         settings |= {
             "fsync": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on",  # a kill of the server loses no commit, as drills expect
             "full_page_writes": "off",
             "shared_buffers": "128MB",
             "wal_level": "minimal",
@@ -261,6 +261,8 @@ class PostgresCluster:
         names = {"database": sql.Identifier(DATABASE), "owner": sql.Identifier(OWNER)}
         conn.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))
         conn.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
+        names["application"] = sql.Identifier(APPLICATION)
+        conn.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}").format(**names))
 
     def _reap(self) -> bool:
         """True when the server was our child and has ended."""

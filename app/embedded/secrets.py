@@ -42,10 +42,14 @@ def checked_gateway_name(name: str) -> str:
 def dump(kept: Secrets) -> str:
     """Secrets as TOML."""
     lines = ["# Ports and passwords of the embedded servers. Keep it: the database cluster knows these passwords only."]
-    lines += [f"{name} = {json.dumps(getattr(kept, name))}" for name in sorted(Secrets.__slots__) if name != "gateways"]
+    lines += [f"{name} = {_quoted(getattr(kept, name))}" for name in sorted(Secrets.__slots__) if name != "gateways"]
     lines += ["", "[gateways]"]
-    lines += [f"{json.dumps(name)} = {json.dumps(password)}" for name, password in kept.gateways.items()]
+    lines += [f"{_quoted(name)} = {_quoted(password)}" for name, password in kept.gateways.items()]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str | int) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def parse(text: str) -> Secrets:
