@@ -35,7 +35,7 @@ def test_what_was_committed_survives_a_kill_and_a_second_start(own_servers: Embe
 
 
 def test_roles_are_as_small_as_promised(own_servers: EmbeddedServers) -> None:
-    """No role but the cluster's own is a superuser; the application may not create tables; the owner may add TimescaleDB."""
+    """The owner may add TimescaleDB without being superuser; the application may not even create a table."""
     assert _one(own_servers.database_url, "SELECT current_setting('is_superuser')") == "off"
     assert _one(own_servers.admin_database_url, "SELECT current_setting('is_superuser')") == "off"
     with psycopg.connect(own_servers.admin_database_url, autocommit=True) as conn:
@@ -95,7 +95,7 @@ def test_servers_do_not_run_as_root(own_servers: EmbeddedServers) -> None:
 
 
 def test_a_closed_directory_moves_the_servers_files(tmp_path: Path) -> None:
-    """Where the unprivileged account cannot go (a clone below /root), the servers' files are elsewhere, and it says so."""
+    """Where the unprivileged account cannot go (a private folder), the servers' files are elsewhere, and it says so."""
     account = server_account()
     if account is None:
         pytest.skip("only root runs servers as somebody else")
@@ -129,7 +129,7 @@ def test_gateways_get_accounts_while_the_broker_runs(broker: Broker, shared_serv
 
 
 def test_a_gateway_publishes_under_its_own_name_only(broker: Broker, shared_servers: EmbeddedServers | None) -> None:
-    """What GW-1 sends as itself arrives; what it sends as GW-2, or beside the topics, does not, and it cannot listen."""
+    """What GW-1 sends as itself arrives, as GW-2 or beside the topics it does not; and no gateway listens."""
     if shared_servers is None:
         pytest.skip("access rules at somebody else's broker are theirs to set")
     for topic in ("gas/v1/A1/GW-2/readings", "gas/v1/A1/GW-1/other", "gas/v1/GW-1", "gas/v1/A1/GW-1/readings"):
@@ -139,7 +139,7 @@ def test_a_gateway_publishes_under_its_own_name_only(broker: Broker, shared_serv
 
 
 def test_a_clean_stop_of_the_broker_keeps_what_waits(own_servers: EmbeddedServers) -> None:
-    """Messages for a worker that is away survive a stop and start of the broker, more than its default queue of 1000."""
+    """What waits for an absent worker survives a restart of the broker, more than its default queue of 1000."""
     broker = Broker.of(own_servers)
     user, password = broker.ingest
     session = ["-i", "worker", "-c", "-q", "1", "-t", "gas/v1/#", "-u", user, "-P", password, "-p", str(broker.port)]

@@ -50,8 +50,8 @@ def test_a_name_that_could_widen_an_access_rule_is_no_gateway(name: str) -> None
         secrets.checked_gateway_name(name)
 
 
-def test_password_line_is_what_mosquitto_passwd_writes() -> None:
-    """Name, scheme 7 (PBKDF2, SHA-512), 101 rounds, salt and hash, for a case made by mosquitto_passwd 2.0.11."""
+def test_password_line_has_the_fields_of_mosquitto_passwd() -> None:
+    """Name, scheme 7 (PBKDF2 with SHA-512), 101 rounds, salt, hash; that a broker takes it is a service test's word."""
     line = mosquitto.account_line("GW1", "secret", bytes(range(12)))
     name, rest = line.rstrip("\n").split(":")
     assert name == "GW1"
