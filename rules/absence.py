@@ -1,0 +1,96 @@
+"""Detectors of the absence family: who has not been heard, and for whose fault. Pure.
+
+Time in which we ourselves heard nobody counts against no one, and the devices of a silent gateway are that gateway's
+incident.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rules.model import Finding, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which no batch at all arrived."""
+
+    from_at: datetime
+    to_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A device or gateway that seems overdue. `heard_at`: by our clock; `offline_at`: since its will said so."""
+
+    subject_id: int
+    code: str
+    heard_at: datetime
+    expected_interval_s: float
+    device_kind: str = "meter"
+    meter_class: str | None = None
+    user_class: str | None = None
+    area: str = ""
+    offline_at: datetime | None = None
+
+
+def outages(
+    arrivals: Iterable[tuple[datetime, datetime]], now: datetime, newest: datetime, gap_s: float
+) -> list[Outage]:
+    """Our own outages: gaps between batches as (from, to), and the one that lasts until now if it is long enough."""
+    found = [Outage(from_at, to_at) for from_at, to_at in arrivals]
+    if (now - newest).total_seconds() > gap_s:
+        found.append(Outage(newest, now))
+    return found
+
+
+def observed_s(from_at: datetime, to_at: datetime, ours: Sequence[Outage]) -> float:
+    """Seconds of a span in which we were listening."""
+    lost = timedelta()
+    for outage in ours:
+        overlap = min(to_at, outage.to_at) - max(from_at, outage.from_at)
+        lost += max(overlap, timedelta())
+    return (to_at - from_at - lost).total_seconds()
+
+
+def device_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
+    """Devices not heard for `intervals_missed` of their own intervals of observed time."""
+    return [
+        _silence(rule, f"device:{one.subject_id}", one, now, allowed_s)
+        for one in quiet
+        if rule.covers(one.device_kind, one.meter_class, one.user_class, one.area)
+        and observed_s(one.heard_at, now, ours) > (allowed_s := rule["intervals_missed"] * one.expected_interval_s)
+    ]
+
+
+def gateway_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
+    """Gateways not heard for `intervals_missed` intervals of observed time, or whose will has stood for `offline_min_s`."""
+    found = []
+    for one in quiet:
+        allowed_s = rule["intervals_missed"] * one.expected_interval_s
+        overdue = observed_s(one.heard_at, now, ours) > allowed_s
+        gone = one.offline_at is not None and observed_s(one.offline_at, now, ours) > rule["offline_min_s"]
+        if (overdue or gone) and rule.covers("gateway", None, None, one.area):
+            found.append(_silence(rule, f"gateway:{one.subject_id}", one, now, allowed_s))
+    return found
+
+
+def _silence(rule: Rule, subject: str, one: Quiet, now: datetime, allowed_s: float) -> Finding:
+    hours = (now - one.heard_at).total_seconds() / 3600
+    detector = one.device_kind == "detector"
+    return Finding(
+        rule_id=rule.rule_id,
+        subject=subject,
+        first_at=one.heard_at,
+        last_at=now,
+        severity=rule.severity_high if detector else rule.severity,
+        sentence=f"{one.code} was last heard {one.heard_at:%Y-%m-%d %H:%M} UTC, {hours:,.1f} h ago",
+        evidence={
+            "heard_at": one.heard_at.isoformat(),
+            "expected_interval_s": one.expected_interval_s,
+            "allowed_s": allowed_s,
+            "offline_at": one.offline_at.isoformat() if one.offline_at else None,
+        },
+        value=round(hours, 2),
+        unit="h",
+    )

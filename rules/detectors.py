@@ -1,0 +1,353 @@
+"""One pure detector per kind of window rule: a rule and a window of many devices -> findings in event time.
+
+The same window gives the same findings, in whatever order its data arrived.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import polars as pl
+
+from rules.model import Finding, Json, Rule
+from rules.windows import Window
+
+Detector = Callable[[Rule, Window], list[Finding]]
+
+
+def detect(rule: Rule, window: Window) -> list[Finding]:
+    """Findings of one window rule over the devices in its scope."""
+    return WINDOW_DETECTORS[rule.kind](rule, window.of_devices(in_scope(rule, window.devices)))
+
+
+def in_scope(rule: Rule, devices: pl.DataFrame) -> pl.Series:
+    """Ids of the devices that the rule looks at."""
+    limits = (
+        ("kind", rule.scope.device_kinds),
+        ("meter_class", rule.scope.meter_classes),
+        ("user_class", rule.scope.user_classes),
+        ("area", rule.scope.areas),
+    )
+    wanted = [pl.col(column).is_in(sorted(values)).fill_null(value=False) for column, values in limits if values]
+    return (devices.filter(*wanted) if wanted else devices)["device_id"]
+
+
+def lookback_s(rule: Rule) -> float:
+    """How much history before a changed moment the rule needs, in seconds."""
+    if rule.kind == "micro_leak":
+        return (rule["days"] / rule["observed_share_min"] + 1) * 86_400
+    if rule.kind == "flow_valve_closed":
+        return rule["recent_h"] * 3600 + rule["transition_s"] + 86_400
+    return 2 * 86_400.0
+
+
+def _subject(device_id: int) -> str:
+    return f"device:{device_id}"
+
+
+def _samples(rows: Iterable[tuple[datetime, int]]) -> Json:
+    return {"columns": ["at", "index_ml"], "samples": [[at.isoformat(), index_ml] for at, index_ml in rows]}
+
+
+def _pair_samples(pairs: pl.DataFrame) -> Json:
+    """The register values at both ends of some pairs, each once, in order of time."""
+    ends = dict(pairs.select("from_at", "from_ml").iter_rows()) | dict(pairs.select("at", "index_ml").iter_rows())
+    return _samples(sorted(ends.items()))
+
+
+def _newest(window: Window) -> pl.DataFrame:
+    return window.pairs.group_by("device_id").agg(
+        pl.col("at").max().alias("newest_at"), pl.col("index_ml").last().alias("newest_ml")
+    )
+
+
+def _code(window: Window) -> pl.DataFrame:
+    return window.devices.select("device_id", "code")
+
+
+# ---------------------------------------------------------------------------------------------- index_backwards
+
+
+def index_backwards(rule: Rule, window: Window) -> list[Finding]:
+    """Register steps back further than the tolerance; a return to zero of a full register and a swap are none.
+
+    An instant at the lower value. Ongoing while the register has not climbed back over what it once showed.
+    """
+    tolerated_ml = pl.max_horizontal(
+        pl.col("pulse_ml") * rule["pulses_tolerated"], pl.lit(rule["volume_tolerated_l"] * 1000)
+    )
+    steps = (
+        window.pairs.filter(pl.col("back_ml") > tolerated_ml)
+        .join(_newest(window), on="device_id")
+        .join(_code(window), on="device_id")
+        .sort("device_id", "at")
+    )
+    return [_backwards_finding(rule, row) for row in steps.iter_rows(named=True)]
+
+
+def _backwards_finding(rule: Rule, row: Mapping[str, object]) -> Finding:
+    litres = _number(row["back_ml"]) / 1000
+    return Finding(
+        rule_id=rule.rule_id,
+        subject=_subject(_whole(row["device_id"])),
+        first_at=_moment(row["at"]),
+        last_at=_moment(row["at"]),
+        severity=rule.severity,
+        sentence=f"Register of {row['code']} went back by {litres:,.1f} L",
+        evidence=_samples(
+            [
+                (_moment(row["from_at"]), _whole(row["from_ml"])),
+                (_moment(row["at"]), _whole(row["index_ml"])),
+            ]
+        ),
+        value=litres,
+        unit="L",
+        ongoing=_number(row["newest_ml"]) < _number(row["from_ml"]),
+    )
+
+
+# ---------------------------------------------------------------------------------------------- flow_valve_closed
+
+
+def closed_periods(valves: pl.DataFrame) -> pl.DataFrame:
+    """Times in which a valve is proved closed: `device_id, closed_from, closed_to` (null: up to now).
+
+    From a closed assertion to the next one; to an opening only when an event names its moment: a report that says
+    "open" proves nothing about the hours before it.
+    """
+    next_same = pl.col("device_id").shift(-1) == pl.col("device_id")
+    proved_to = (
+        pl.when(~next_same.fill_null(value=False))
+        .then(None)
+        .when(pl.col("closed").shift(-1) | pl.col("exact").shift(-1))
+        .then(pl.col("at").shift(-1))
+        .otherwise(pl.col("at"))
+    )
+    run = (pl.struct("device_id", "closed")).rle_id()
+    return (
+        valves.with_columns(proved_to.alias("proved_to"), run.alias("run"))
+        .filter(pl.col("closed"))
+        .group_by("device_id", "run", maintain_order=True)
+        .agg(pl.col("at").first().alias("closed_from"), pl.col("proved_to").last().alias("closed_to"))
+        .drop("run")
+    )
+
+
+def flow_valve_closed(rule: Rule, window: Window) -> list[Finding]:
+    """The register moves by `pulses_min` pulses (and `volume_min_l`) within one proved closure, after the transition.
+
+    An interval from the first to the last movement. Ongoing while the valve is closed and it was seen recently.
+    """
+    periods = closed_periods(window.valves)
+    if periods.is_empty() or window.pairs.is_empty():
+        return []
+    settled = pl.col("closed_from") + pl.duration(seconds=int(rule["transition_s"]))
+    moving = (
+        window.pairs.sort("device_id", "from_at")
+        .join_asof(
+            periods.sort("device_id", "closed_from"),
+            left_on="from_at",
+            right_on="closed_from",
+            by="device_id",
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .filter(
+            pl.col("moved_ml") > 0,
+            pl.col("closed_from").is_not_null(),
+            pl.col("from_at") >= settled,
+            pl.col("closed_to").is_null() | (pl.col("at") <= pl.col("closed_to")),
+        )
+        .join(_newest(window), on="device_id")
+        .join(_code(window), on="device_id")
+    )
+    found = []
+    for _, pairs in moving.group_by("device_id", "closed_from", maintain_order=True):
+        moved_l = _number(pairs["moved_ml"].sum()) / 1000
+        if moved_l >= max(rule["pulses_min"] * pairs["pulse_ml"][0] / 1000, rule["volume_min_l"]):
+            found.append(_flow_finding(rule, pairs, moved_l))
+    return found
+
+
+def _flow_finding(rule: Rule, pairs: pl.DataFrame, moved_l: float) -> Finding:
+    last_at = _moment(pairs["at"].max())
+    quiet_s = (_moment(pairs["newest_at"][0]) - last_at).total_seconds()
+    closed_from = _moment(pairs["closed_from"][0])
+    return Finding(
+        rule_id=rule.rule_id,
+        subject=_subject(int(pairs["device_id"][0])),
+        first_at=_moment(pairs["from_at"].min()),
+        last_at=last_at,
+        severity=rule.severity,
+        sentence=f"{pairs['code'][0]} counted {moved_l:,.1f} L, valve closed since {closed_from:%Y-%m-%d %H:%M} UTC",
+        evidence={**_pair_samples(pairs), "valve_closed_from": closed_from.isoformat()},
+        value=moved_l,
+        unit="L",
+        ongoing=pairs["closed_to"][0] is None and quiet_s <= rule["recent_h"] * 3600,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- micro_leak
+
+
+def proof_s(rule: Rule, pulse_ml: pl.Expr) -> pl.Expr:
+    """How long a pause must last to prove that no leak of `flow_low_lh` runs, in seconds.
+
+    On a coarse counter a leak moves the register only every pulse / flow hours: 10 L at 5 L/h is 2 h, so a zero hour
+    proves nothing there.
+    """
+    return pl.max_horizontal(pl.lit(rule["gap_min"] * 60), pulse_ml / 1000 / rule["flow_low_lh"] * 3600)
+
+
+def micro_leak(rule: Rule, window: Window) -> list[Finding]:
+    """A stretch of `days` observed days without a proof of no leak, whose lowest flows look like one.
+
+    An interval from the end of the last proof (or of what is known) to the next. The value is the steady floor: the
+    lower fifth of the daily lowest flows, L/h. Ongoing while no proof has ended it.
+    """
+    spans = _unproved_spans(rule, window.pairs)
+    long_enough = (pl.col("observed_s") >= rule["days"] * 86_400) & (
+        pl.col("observed_s") >= rule["observed_share_min"] * pl.col("known_s")
+    )
+    spans = spans.filter(long_enough)
+    if spans.is_empty():
+        return []
+    floors = _floors(rule, window.pairs, spans)
+    found = (
+        spans.join(floors, on=["device_id", "span"])
+        .filter(_looks_like_leak(rule))
+        .join(_newest(window), on="device_id")
+        .join(_code(window), on="device_id")
+        .sort("device_id", "first_at")
+    )
+    return [_leak_finding(rule, window, row) for row in found.iter_rows(named=True)]
+
+
+def _unproved_spans(rule: Rule, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Stretches between proofs: `device_id, span, first_at, last_at, observed_s, known_s, pulse_ml`."""
+    quiet = (pl.col("moved_ml") == 0).fill_null(value=False)
+    seen = pl.col("span_s") <= rule["sample_gap_max_min"] * 60
+    observed_s = pl.when(quiet | (seen & pl.col("moved_ml").is_not_null())).then(pl.col("span_s")).otherwise(0.0)
+    runs = (
+        pairs.with_columns(quiet.alias("quiet"), observed_s.alias("observed_s"))
+        .with_columns(pl.struct("device_id", "quiet").rle_id().alias("run"))
+        .group_by("run", maintain_order=True)
+        .agg(
+            pl.col("device_id").first(),
+            pl.col("quiet").first(),
+            pl.col("pulse_ml").first(),
+            pl.col("from_at").first(),
+            pl.col("at").last(),
+            pl.col("span_s").sum().alias("known_s"),
+            pl.col("observed_s").sum(),
+        )
+        .with_columns((pl.col("quiet") & (pl.col("known_s") >= proof_s(rule, pl.col("pulse_ml")))).alias("proof"))
+        .with_columns(pl.col("proof").cast(pl.Int64).cum_sum().over("device_id").alias("span"))
+    )
+    return (
+        runs.filter(~pl.col("proof"))
+        .group_by("device_id", "span", maintain_order=True)
+        .agg(
+            pl.col("from_at").first().alias("first_at"),
+            pl.col("at").last().alias("last_at"),
+            pl.col("observed_s").sum(),
+            pl.col("known_s").sum(),
+            pl.col("pulse_ml").first(),
+        )
+    )
+
+
+def _floors(rule: Rule, pairs: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Per span: `floor_lh` and `floor_high_lh`, the 20 % and 80 % quantiles of its daily lowest flows, and `step_lh`.
+
+    A flow is the register's difference over a few hours, long enough that the smallest leak moves it three times.
+    """
+    hours = (pl.col("pulse_ml") / 1000 / rule["flow_low_lh"] * 3).ceil().clip(1, 24)
+    inside = (
+        pairs.join(spans.select("device_id", "span", "first_at", "last_at"), on="device_id")
+        .filter(pl.col("from_at") >= pl.col("first_at"), pl.col("at") <= pl.col("last_at"))
+        .sort("device_id", "at")
+        .with_columns(
+            pl.col("moved_ml").fill_null(0).cum_sum().over("device_id", "span").alias("total_ml"),
+            pl.col("moved_ml").is_null().cum_sum().over("device_id", "span").alias("gaps"),
+            hours.alias("hours"),
+        )
+        .with_columns((pl.col("at") - pl.duration(seconds=(pl.col("hours") * 3600).cast(pl.Int64))).alias("back_at"))
+    )
+    start = inside.select("device_id", "span", pl.col("at").alias("start_at"), "total_ml", "gaps")
+    flow_lh = (pl.col("total_ml") - pl.col("total_ml_right")) / 1000 / (pl.col("flow_s") / 3600)
+    return (
+        inside.sort("device_id", "span", "back_at")
+        .join_asof(
+            start.sort("device_id", "span", "start_at"),
+            left_on="back_at",
+            right_on="start_at",
+            by=["device_id", "span"],
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .filter(pl.col("start_at").is_not_null(), pl.col("gaps") == pl.col("gaps_right"))
+        .with_columns(((pl.col("at") - pl.col("start_at")).dt.total_microseconds() / 1e6).alias("flow_s"))
+        .with_columns(flow_lh.alias("flow_lh"), (pl.col("pulse_ml") / 1000 / (pl.col("flow_s") / 3600)).alias("step"))
+        .group_by("device_id", "span", pl.col("at").dt.truncate("1d").alias("day"))
+        .agg(pl.col("flow_lh").min(), pl.col("step").max())
+        .group_by("device_id", "span")
+        .agg(
+            pl.col("flow_lh").quantile(0.2, "linear").alias("floor_lh"),
+            pl.col("flow_lh").quantile(0.8, "linear").alias("floor_high_lh"),
+            pl.col("step").max().alias("step_lh"),
+        )
+    )
+
+
+def _looks_like_leak(rule: Rule) -> pl.Expr:
+    """A floor above nothing and below the limit; and steady from day to day unless it is below any appliance's."""
+    spread = pl.col("floor_high_lh") - pl.col("floor_lh") - pl.col("step_lh")
+    steady = spread <= rule["fluctuation_max_pct"] / 100 * pl.col("floor_lh")
+    small = pl.col("floor_lh") <= rule["steady_below_lh"]
+    return (pl.col("floor_lh") > 0) & (pl.col("floor_lh") <= rule["flow_high_lh"]) & (small | steady)
+
+
+def _leak_finding(rule: Rule, window: Window, row: Mapping[str, object]) -> Finding:
+    first_at, last_at = _moment(row["first_at"]), _moment(row["last_at"])
+    pairs = window.pairs.filter(
+        pl.col("device_id") == row["device_id"], pl.col("from_at") >= first_at, pl.col("at") <= last_at
+    )
+    days = _number(row["observed_s"]) / 86_400
+    floor_lh = round(_number(row["floor_lh"]), 2)
+    return Finding(
+        rule_id=rule.rule_id,
+        subject=_subject(_whole(row["device_id"])),
+        first_at=first_at,
+        last_at=last_at,
+        severity=rule.severity,
+        sentence=f"{row['code']} did not pause in {days:.1f} observed days; lowest flow about {floor_lh:g} L/h",
+        evidence={**_pair_samples(pairs), "observed_h": round(days * 24, 2)},
+        value=floor_lh,
+        unit="L/h",
+        ongoing=last_at == row["newest_at"] and window.until is None,
+    )
+
+
+def _moment(value: object) -> datetime:
+    assert isinstance(value, datetime)
+    return value
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+WINDOW_DETECTORS: Mapping[str, Detector] = MappingProxyType(
+    {
+        "flow_valve_closed": flow_valve_closed,
+        "index_backwards": index_backwards,
+        "micro_leak": micro_leak,
+    }
+)

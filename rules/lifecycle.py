@@ -1,0 +1,306 @@
+"""What becomes of an alert: pure steps, each with its reason. Live, late data and backtests share them.
+
+`open -> acknowledged -> dispatched -> on_site -> made_safe -> verified`, or `dismissed` from any open state.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rules.model import (
+    CLOSED_STATES,
+    LATE_AFTER,
+    Alert,
+    Cleared,
+    Finding,
+    Inspection,
+    Json,
+    OfficerStep,
+    Reason,
+    Rule,
+    Transition,
+    WrongStep,
+    worse,
+)
+
+CAUSES = (
+    "cooking",
+    "steam",
+    "alcohol",
+    "spray",
+    "smoke",
+    "pilot_flame",
+    "heating",
+    "sensor_drift",
+    "detector_expired",
+    "meter_fault",
+    "meter_swap",
+    "data_error",
+    "works",
+    "test",
+    "other",
+)
+"""Why an alert may be dismissed; detector causes as named in E1 of public trade guidance on false alarms."""
+
+WORSE_RATIO = 1.25
+"""A worst value this much above the last one is worth a row in the timeline; smaller growth only updates the alert."""
+
+SAMPLES_MAX = 400
+"""An alert keeps its newest samples up to this many; all of them remain in the readings and events."""
+
+_STEPS = {
+    "acknowledge": ("acknowledged", ("open",)),
+    "dispatch": ("dispatched", ("acknowledged",)),
+    "on_site": ("on_site", ("dispatched",)),
+    "made_safe": ("made_safe", ("on_site",)),
+    "verify": ("verified", ("made_safe",)),
+    "dismiss": ("dismissed", ("open", "acknowledged", "dispatched", "on_site", "made_safe")),
+}
+STEPS = tuple(_STEPS)
+
+
+def is_late(finding: Finding, now: datetime) -> bool:
+    """Late: it ended more than 48 hours before we learned of it, or ingest said so. Recorded, pages no one."""
+    return finding.late_event or now - finding.last_at > LATE_AFTER
+
+
+def raise_or_fold(
+    rule: Rule, alert: Alert | None, closed: Iterable[Alert], finding: Finding, now: datetime
+) -> Transition:
+    """Step on a finding: fold it into the open alert, or open a new one (a new episode if there were others).
+
+    `closed` are the earlier episodes of the same rule and subject. A finding they already cover opens nothing.
+    """
+    if alert is not None:
+        return _fold(alert, finding, now)
+    episodes = sorted(closed, key=lambda episode: episode.episode)
+    if any(covers(rule, episode, finding) for episode in episodes):
+        return Transition(None, Reason.ALREADY_CLOSED)
+    new = _open(rule, finding, now, episodes[-1] if episodes else None)
+    reason = Reason.NEW_EPISODE if episodes else Reason.RAISED
+    return Transition(new, reason, "raised", None, note=finding.sentence, evidence=_span(finding))
+
+
+def covers(rule: Rule, closed: Alert, finding: Finding) -> bool:
+    """Tell whether a closed episode already answered this finding.
+
+    Events: the instant lies in the span that was closed. Windows: it ended before the alert was closed (evidence starts
+    anew then). Absence: the silence began no later than the one that was closed.
+    """
+    if rule.family == "absence":
+        return finding.first_at <= closed.first_at
+    if rule.family == "window":
+        return finding.last_at <= max(closed.last_at, closed.closed_at or closed.last_at)
+    return closed.first_at <= finding.first_at and finding.last_at <= closed.last_at
+
+
+def _open(rule: Rule, finding: Finding, now: datetime, previous: Alert | None) -> Alert:
+    return Alert(
+        alert_id=None,
+        rule_id=rule.rule_id,
+        rule_version=rule.version,
+        subject=finding.subject,
+        severity=finding.severity,
+        state="open",
+        firing=finding.ongoing,
+        late=is_late(finding, now),
+        sentence=finding.sentence,
+        first_at=finding.first_at,
+        last_at=finding.last_at,
+        raised_at=now,
+        unit=finding.unit,
+        first_value=finding.value,
+        last_value=finding.value,
+        worst_value=finding.value,
+        count=1,
+        evidence=finding.evidence,
+        visit=rule.visit,
+        cleared_at=None if finding.ongoing else finding.last_at,
+        episode=previous.episode + 1 if previous else 1,
+        previous_alert_id=previous.alert_id if previous else None,
+    )
+
+
+def _fold(alert: Alert, finding: Finding, now: datetime) -> Transition:
+    merged = _merge(alert, finding, now)
+    if merged == alert:
+        return Transition(alert, Reason.NOTHING_NEW)
+    if worse(merged.severity, alert.severity) or _grew(alert.worst_value, merged.worst_value):
+        reason, step = Reason.WORSE, "worse"
+    elif merged.firing and not alert.firing:
+        reason, step = Reason.FIRING_AGAIN, "raised"
+    elif alert.firing and not merged.firing:
+        reason, step = Reason.CLEARED, "cleared"
+    else:
+        return Transition(merged, Reason.REPEATED)
+    return Transition(merged, reason, step, alert.state, note=finding.sentence, evidence=_span(finding))
+
+
+def _merge(alert: Alert, finding: Finding, now: datetime) -> Alert:
+    newer = finding.last_at > alert.last_at or finding.last_at == alert.last_at == finding.first_at
+    older = finding.first_at < alert.first_at
+    known = _known(alert.evidence, finding.evidence)
+    firing, cleared_at = _firing(alert, finding)
+    return alert.changed(
+        severity=finding.severity if worse(finding.severity, alert.severity) else alert.severity,
+        firing=firing,
+        cleared_at=cleared_at,
+        late=alert.late and is_late(finding, now),
+        sentence=finding.sentence if newer and not known else alert.sentence,
+        first_at=min(alert.first_at, finding.first_at),
+        last_at=max(alert.last_at, finding.last_at),
+        first_value=finding.value if older else alert.first_value,
+        last_value=finding.value if newer and not known else alert.last_value,
+        worst_value=_worst(alert.worst_value, finding.value),
+        count=alert.count + (0 if known or _same_condition(alert, finding) else 1),
+        evidence=alert.evidence if known else _joined(alert.evidence, finding.evidence),
+    )
+
+
+def _same_condition(alert: Alert, finding: Finding) -> bool:
+    """An interval that overlaps what the alert already spans is the same condition, grown."""
+    return (
+        finding.first_at < finding.last_at and finding.first_at <= alert.last_at and alert.first_at <= finding.last_at
+    )
+
+
+def _firing(alert: Alert, finding: Finding) -> tuple[bool, datetime | None]:
+    if finding.ongoing:
+        settled = alert.cleared_at is not None and finding.last_at < alert.cleared_at
+        return (alert.firing, alert.cleared_at) if settled else (True, None)
+    if alert.firing and finding.last_at >= alert.last_at:
+        return False, finding.last_at
+    return alert.firing, alert.cleared_at
+
+
+def _worst(one: float | None, other: float | None) -> float | None:
+    values = [value for value in (one, other) if value is not None]
+    return max(values) if values else None
+
+
+def _grew(before: float | None, after: float | None) -> bool:
+    return after is not None and after > (before or 0.0) * WORSE_RATIO and after != before
+
+
+def _samples(evidence: Json) -> list[list[object]]:
+    samples = evidence.get("samples", [])
+    return list(samples) if isinstance(samples, list) else []
+
+
+def _known(old: Json, new: Json) -> bool:
+    """True when every sample of the new evidence is already kept."""
+    seen = {repr(sample) for sample in _samples(old)}
+    return all(repr(sample) in seen for sample in _samples(new))
+
+
+def _joined(old: Json, new: Json) -> Json:
+    """Both evidences' samples in order of time, newest kept; the other facts as the newer one has them."""
+    samples = {repr(sample): sample for sample in _samples(old) + _samples(new)}
+    ordered = sorted(samples.values(), key=lambda sample: [str(value) for value in sample])
+    return {**old, **new, "samples": ordered[-SAMPLES_MAX:]}
+
+
+def _span(finding: Finding) -> Json:
+    return {
+        "first_at": finding.first_at.isoformat(),
+        "last_at": finding.last_at.isoformat(),
+        "value": finding.value,
+        "unit": finding.unit,
+        "severity": finding.severity,
+    }
+
+
+def clear(rule: Rule, alert: Alert | None, cleared: Cleared) -> Transition:
+    """Step when telemetry stops showing the condition. Closes only where the rule lets telemetry close.
+
+    A clear from a device that may not know (faulty, warming up, past its life) is noted and changes nothing.
+    """
+    if alert is None:
+        return Transition(None, Reason.NO_ALERT)
+    if cleared.at < alert.last_at or not alert.firing:
+        return Transition(alert, Reason.OLDER)
+    evidence = {"at": cleared.at.isoformat(), **cleared.evidence}
+    if not cleared.believed:
+        note = "the device says the alarm is over, but it is faulty, inhibited, warming up or past its life"
+        return Transition(alert, Reason.NOT_BELIEVED, "clear_not_believed", alert.state, note=note, evidence=evidence)
+    quiet = alert.changed(firing=False, cleared_at=cleared.at)
+    if rule.clears == "by_person":
+        return Transition(quiet, Reason.CLEARED, "cleared", alert.state, evidence=evidence)
+    return Transition(
+        quiet.changed(state="verified"), Reason.CLEARED_AND_CLOSED, "verified", alert.state, evidence=evidence
+    )
+
+
+def closed_now(transition: Transition, now: datetime) -> Transition:
+    """Put our clock's moment on an alert that a transition closed."""
+    alert = transition.alert
+    if alert is None or alert.is_open or alert.closed_at is not None:
+        return transition
+    return Transition(
+        alert.changed(closed_at=now),
+        transition.reason,
+        transition.step,
+        transition.from_state,
+        transition.actor,
+        transition.note,
+        transition.evidence,
+    )
+
+
+def officer_step(rule_clears: str, alert: Alert, asked: OfficerStep, now: datetime) -> Transition:
+    """A person's step. Raises WrongStep with a sentence when order, evidence or cause do not fit."""
+    to_state, from_states = _STEPS[asked.step]
+    if alert.state not in from_states:
+        raise WrongStep(f"the alert is {alert.state}: {asked.step} is not possible; {allowed_sentence(alert.state)}")
+    _check_proof(rule_clears, asked)
+    after = alert.changed(
+        state=to_state,
+        owner=alert.owner or asked.actor,
+        cause=asked.cause if to_state == "dismissed" else alert.cause,
+        closed_at=now if to_state in CLOSED_STATES else None,
+    )
+    evidence = {key: text for key, text in (("text", asked.evidence), ("cause", asked.cause)) if text}
+    return Transition(after, Reason.BY_OFFICER, to_state, alert.state, asked.actor, asked.note, evidence or None)
+
+
+def allowed_sentence(state: str) -> str:
+    """What a person may do from a state, as a sentence."""
+    allowed = [step for step, (_, from_states) in _STEPS.items() if state in from_states]
+    return f"allowed from here: {', '.join(allowed)}" if allowed else "it is closed, and nothing more is allowed"
+
+
+def _check_proof(rule_clears: str, asked: OfficerStep) -> None:
+    if asked.step == "verify" and rule_clears == "by_person" and not (asked.evidence or "").strip():
+        raise WrongStep("verify needs evidence: an instrument reading, a photo's number or the inspection's outcome")
+    if asked.step != "dismiss":
+        return
+    if asked.cause not in CAUSES:
+        raise WrongStep(f"dismiss needs a cause, one of {', '.join(CAUSES)}")
+    if asked.cause == "other" and not (asked.note or "").strip():
+        raise WrongStep("dismiss with cause other needs a note that says what it was")
+
+
+def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
+    """Step on what an inspector found on the duty that the alert caused.
+
+    Passed: verified, unless the condition was seen again after the visit. Hazard found: confirmed, and verified when
+    every hazard of that visit has passed its re-check. Not entered: noted.
+    """
+    evidence = {"outcome_id": visit.outcome_id, "result": visit.result, "at": visit.at.isoformat()}
+    if visit.result == "hazard_found" and visit.hazards and not visit.hazards_open:
+        after = alert.changed(state="verified", confirmed=True, closed_at=now)
+        return _by_inspections(alert, after, Reason.RECHECK_PASSED, "verified", visit, evidence)
+    if visit.result == "hazard_found":
+        after = alert.changed(confirmed=True)
+        return _by_inspections(alert, after, Reason.HAZARD_FOUND, "confirmed", visit, evidence)
+    if visit.result == "passed" and alert.firing and alert.last_at > visit.at:
+        return _by_inspections(alert, alert, Reason.SEEN_SINCE, "inspected", visit, evidence)
+    if visit.result == "passed":
+        after = alert.changed(state="verified", confirmed=alert.confirmed or False, closed_at=now)
+        return _by_inspections(alert, after, Reason.PASSED, "verified", visit, evidence)
+    return _by_inspections(alert, alert, Reason.INSPECTED, "inspected", visit, evidence)
+
+
+def _by_inspections(
+    before: Alert, after: Alert, reason: Reason, step: str, visit: Inspection, evidence: Json
+) -> Transition:
+    return Transition(after, reason, step, before.state, "inspections", visit.note, evidence)
