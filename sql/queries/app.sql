@@ -1,1 +1,48 @@
 -- Statements of the package `app`. Format: see sql/__init__.py.
+
+-- account_by_token(token_hash) --
+-- Who holds a token that is not revoked, with areas opened out over their child districts; NULL is the whole city.
+SELECT account.name, account.role, account.inspector_code,
+       CASE WHEN account.areas IS NOT NULL THEN ARRAY(
+           WITH RECURSIVE covered AS (
+               SELECT district.district_id, district.code FROM district WHERE district.code = ANY(account.areas)
+               UNION
+               SELECT child.district_id, child.code FROM district child JOIN covered ON child.parent_id = covered.district_id
+           )
+           SELECT covered.code FROM covered
+       ) END AS areas
+FROM account
+WHERE account.token_hash = $1 AND account.revoked_at IS NULL;
+
+-- add_account(name, role, areas, inspector_code, token_hash, created_at) --
+-- A new account; a name once used stays taken, also after it is revoked.
+INSERT INTO account (name, role, areas, inspector_code, token_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- accounts() --
+-- Every account without its token, oldest first.
+SELECT name, role, areas, inspector_code, created_at, revoked_at FROM account ORDER BY account_id;
+
+-- revoke_account(name, at) --
+-- Ends an account once; no row when there is no such account or it is revoked already.
+UPDATE account SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL RETURNING name;
+
+-- account_revoked_at(name) --
+-- When an account was revoked; no row when there is none of that name.
+SELECT revoked_at FROM account WHERE name = $1;
+
+-- unknown_areas(areas) --
+-- Those of the given district codes that do not exist.
+SELECT code FROM unnest($1::text[]) AS wanted (code)
+WHERE NOT EXISTS (SELECT FROM district WHERE district.code = wanted.code) ORDER BY code;
+
+-- inspector_exists(code) --
+-- Whether an inspector of this code is registered.
+SELECT EXISTS (SELECT FROM inspector WHERE inspector.code = $1);
+
+-- applied_migrations() --
+-- The names of the migrations this database has; fails on a database that was never migrated.
+SELECT name FROM schema_migration ORDER BY name;
+
+-- announce_registry() --
+-- Tells running workers, at commit, that devices or gateways may have changed.
+SELECT pg_notify('gaswarden_registry', '');

@@ -1,0 +1,81 @@
+"""Structured logs on stderr: JSON lines for machines, coloured lines on a terminal; secrets never get in."""
+
+import logging
+import re
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from structlog.typing import EventDict, WrappedLogger
+
+_SECRET_KEYS = frozenset({"password", "token", "secret", "authorization", "database_url", "admin_database_url"})
+_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
+_BEARER = re.compile(r"(?i)(bearer\s+)\S+")
+MASK = "***"
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class LogParams(BaseModel):
+    """How much is logged, and in which form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level = Field("info", description="Least severe level that is written.")
+    form: Literal["auto", "json", "console"] = Field(
+        "auto", description="`json` lines, `console` text, or `auto`: console on a terminal, else json."
+    )
+
+
+def mask_text(text: str) -> str:
+    """Replace passwords in URLs and bearer tokens within a text by `***`."""
+    return _BEARER.sub(rf"\g<1>{MASK}", _URL_PASSWORD.sub(rf"\g<1>:{MASK}@", text))
+
+
+def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask values under secret names, SecretStr values, and passwords inside URLs; a structlog processor."""
+    for key, value in event.items():
+        if key.lower() in _SECRET_KEYS or isinstance(value, SecretStr):
+            event[key] = MASK
+        elif isinstance(value, str):
+            event[key] = mask_text(value)
+    return event
+
+
+def configure_logging(params: LogParams, stream: TextIO | None = None) -> None:
+    """Send structlog and the standard library's logging to `stream` (default stderr); call once at the start."""
+    stream = stream or sys.stderr
+    console = params.form == "console" or (params.form == "auto" and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    level = getattr(logging, params.level.upper())
+    structlog.configure(
+        processors=[*shared, *_ending(console=console)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=_foreign_ending(console=console)
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _ending(*, console: bool) -> list[structlog.typing.Processor]:
+    if console:
+        return [mask_secrets, structlog.dev.ConsoleRenderer()]
+    return [
+        structlog.processors.format_exc_info,
+        mask_secrets,
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    ]
+
+
+def _foreign_ending(*, console: bool) -> list[structlog.typing.Processor]:
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_ending(console=console)]

@@ -1,0 +1,101 @@
+"""What machines ask a process: /healthz (alive), /readyz (able to work, else why not), /metrics (Prometheus).
+
+They carry no personal data and ask for no token. With `http.probe_port` they have a listener of their own in every
+process, also in one that runs no `http` service; without it they are on the `http` service's port.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import asyncpg
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from pydantic import BaseModel
+
+from sql import queries
+from sql.migrate import read_migrations
+
+_TIMEOUT_S = 2.0
+Check = Callable[[], Awaitable[str | None]]
+
+
+class CheckResult(BaseModel):
+    """One thing a process needs: whether it is there, and when not, why."""
+
+    ok: bool
+    reason: str | None
+
+
+class Readiness(BaseModel):
+    """Whether a process can work, check by check."""
+
+    ready: bool
+    checks: dict[str, CheckResult]
+
+
+async def missing_migrations(conn: asyncpg.Connection) -> list[str]:
+    """The names of the migrations this program has and the database has not."""
+    try:
+        rows = await conn.fetch(*queries["applied_migrations"].bind())
+    except asyncpg.UndefinedTableError:
+        rows = []
+    applied = {row["name"] for row in rows}
+    return [migration.name for migration in read_migrations() if migration.name not in applied]
+
+
+class Probes:
+    """The three addresses, for one process. A check returns None, or the reason it fails."""
+
+    def __init__(self, pool: asyncpg.Pool, services: frozenset[str]) -> None:
+        self._pool = pool
+        self._checks: Mapping[str, Check] = {"database": self._database, "migrations": self._migrations} | (
+            {"broker": _broker} if "ingest" in services else {}
+        )
+
+    def add_to(self, application: web.Application) -> None:
+        """Add the routes to an application."""
+        application.router.add_get("/healthz", self.healthz)
+        application.router.add_get("/readyz", self.readyz)
+        application.router.add_get("/metrics", self.metrics)
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """The process is alive and its event loop turns."""
+        return web.json_response({"alive": True})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """200 when everything this process needs is there, else 503 with the reasons."""
+        results = dict(zip(self._checks, await asyncio.gather(*map(_run, self._checks.values())), strict=True))
+        body = Readiness(ready=all(result.ok for result in results.values()), checks=results)
+        return web.Response(
+            status=200 if body.ready else 503, text=body.model_dump_json(), content_type="application/json"
+        )
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Everything that is counted, in the text format of Prometheus."""
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _database(self) -> str | None:
+        async with self._pool.acquire() as conn:
+            await conn.execute("SELECT 1")
+        return None
+
+    async def _migrations(self) -> str | None:
+        async with self._pool.acquire() as conn:
+            missing = await missing_migrations(conn)
+        return f"not applied: {', '.join(missing)}" if missing else None
+
+
+async def _broker() -> str | None:
+    connected = REGISTRY.get_sample_value("gaswarden_ingest_connected")
+    return None if connected else "the ingest worker is not connected to the broker"
+
+
+async def _run(check: Check) -> CheckResult:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            reason = await check()
+    except TimeoutError:
+        reason = f"no answer within {_TIMEOUT_S:g} s"
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    return CheckResult(ok=reason is None, reason=reason)
