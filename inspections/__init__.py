@@ -1,1 +1,1 @@
-"""Households, duties and hazards -> rosters -> outcomes; writes the places, inspector, duty, roster and outcome tables."""
+"""Households, duties, hazards -> rosters -> outcomes; writes the place, inspector, duty, roster and outcome tables."""

@@ -1,0 +1,148 @@
+"""Which doors are considered for a day: duties merged into calls, and a sensible cap kept compact by compound.
+
+Tight candidates matter more than the solver: the same number of doors from few compounds gave a quarter more visits a
+day than doors drawn over the whole area.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from inspections.cycle import NoAccess, other_half_day
+from inspections.model import Call, Day, Door, Duty, Inspector, UserClass, Window
+from inspections.priority import weigh
+
+_URGENT_KINDS = frozenset({"alert", "recheck", "appointment", "request"})
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """What turns duties into calls: minutes of work by user class, skill for leaks, repeats after no access."""
+
+    service_s: Mapping[UserClass, int]
+    no_access: NoAccess
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Calls to plan, and calls left for another day because the day cannot hold them."""
+
+    considered: tuple[Call, ...]
+    deferred: tuple[Call, ...]
+
+
+def make_calls(doors: Mapping[int, Door], duties: Iterable[Duty], day: date, rules: CallRules) -> list[Call]:
+    """One call per door for all its duties, weighed; ordered by premises."""
+    by_door: dict[int, list[Duty]] = defaultdict(list)
+    for duty in duties:
+        by_door[duty.premises_id].append(duty)
+    return [_call(doors[premises_id], by_door[premises_id], day, rules) for premises_id in sorted(by_door)]
+
+
+def _call(door: Door, duties: Sequence[Duty], day: date, rules: CallRules) -> Call:
+    ordered = tuple(sorted(duties, key=lambda duty: duty.duty_id))
+    weight = weigh(door, ordered, day)
+    return Call(
+        door=door,
+        duties=ordered,
+        priority=weight.points,
+        reasons=weight.reasons,
+        mandatory=weight.mandatory,
+        skills=skills_needed(door, ordered),
+        service_s=rules.service_s[door.user_class],
+        window=None if weight.mandatory else _window(ordered, rules),
+    )
+
+
+def skills_needed(door: Door, duties: Iterable[Duty]) -> frozenset[str]:
+    """The user class, and `leak` when a leak rule's alert sends the inspector (rule ids of leaks contain 'leak')."""
+    leak = any(duty.alert_rule and "leak" in duty.alert_rule for duty in duties)
+    return frozenset({door.user_class, "leak"} if leak else {door.user_class})
+
+
+def _window(duties: Sequence[Duty], rules: CallRules) -> Window | None:
+    """After a visit that did not get in, the half of the day that was not tried last."""
+    tried = [duty.last_attempt_at for duty in duties if duty.last_attempt_at is not None]
+    return other_half_day(rules.no_access, max(tried).astimezone(rules.zone)) if tried else None
+
+
+def split(day: Day) -> list[Day]:
+    """The day as independent groups: two inspectors belong together when some call could be either's.
+
+    Calls that nobody's area covers form a group without inspectors.
+    """
+    areas = {call.door.area for call in day.calls}
+    groups: list[tuple[set[str], list[Inspector]]] = []
+    for inspector in day.inspectors:
+        covered = set(inspector.areas & areas)
+        joined = [inspector]
+        for other in [group for group in groups if group[0] & covered]:
+            groups.remove(other)
+            covered |= other[0]
+            joined = [*other[1], *joined]
+        groups.append((covered, joined))
+    known = set().union(*(covered for covered, _ in groups)) if groups else set()
+    groups.append((areas - known, []))
+    days = [
+        replace(day, calls=tuple(c for c in day.calls if c.door.area in covered), inspectors=tuple(inspectors))
+        for covered, inspectors in groups
+    ]
+    return [group for group in days if group.calls]
+
+
+def choose(calls: Sequence[Call], inspectors: Sequence[Inspector], *, capacity_factor: float, spread: float) -> Choice:
+    """Keep at most `capacity_factor` times what the day can hold.
+
+    Mandatory calls and those that somebody waits for always stay. A share `spread` of the rest goes to the most
+    important doors wherever they are; the others are whole buildings, oldest due first, of the weightiest compounds.
+    """
+    limit = int(capacity_factor * _capacity(calls, inspectors))
+    urgent = [c for c in calls if c.mandatory or any(duty.kind in _URGENT_KINDS for duty in c.duties)]
+    if len(calls) <= max(limit, len(urgent)):
+        return Choice(tuple(calls), ())
+    chosen = {call.premises_id for call in urgent}
+    by_priority = sorted(calls, key=lambda c: (-c.priority, c.premises_id))
+    share = len(chosen) + int(spread * max(0, limit - len(chosen)))
+    _take(chosen, by_priority, share)
+    _take(chosen, _compact(calls), limit)
+    return Choice(
+        tuple(call for call in calls if call.premises_id in chosen),
+        tuple(call for call in calls if call.premises_id not in chosen),
+    )
+
+
+def _take(chosen: set[int], order: Iterable[Call], limit: int) -> None:
+    for call in order:
+        if len(chosen) >= limit:
+            return
+        chosen.add(call.premises_id)
+
+
+def _capacity(calls: Sequence[Call], inspectors: Sequence[Inspector]) -> float:
+    """Visits the day can hold: working time over the mean visit with three minutes of moving."""
+    if not calls:
+        return 0.0
+    work_s = sum(i.shift_end_s - i.shift_start_s - i.break_s for i in inspectors)
+    mean_s = sum(call.service_s for call in calls) / len(calls) + 180
+    return work_s / mean_s
+
+
+def _compact(calls: Sequence[Call]) -> list[Call]:
+    """Compound by compound, the weightiest first; in each, building by building, oldest due first."""
+    weight: dict[int, int] = defaultdict(int)
+    oldest: dict[int, date] = {}
+    for call in calls:
+        weight[call.door.compound_id] += call.priority
+        due = min(duty.due_on for duty in call.duties)
+        oldest[call.door.building_id] = min(due, oldest.get(call.door.building_id, due))
+
+    def order(call: Call) -> tuple[int, int, date, int, int]:
+        door = call.door
+        return (
+            -weight[door.compound_id], door.compound_id, oldest[door.building_id], door.building_id, door.premises_id
+        )  # fmt: skip
+
+    return sorted(calls, key=order)

@@ -1,0 +1,184 @@
+"""The words of inspections: doors, duties, inspectors, calls, and a planned day. Frozen values.
+
+Times of a day are whole seconds after local midnight of the city, so that a plan is plain arithmetic; `scheduler` turns
+them into UTC moments.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+UserClass = Literal["household", "commercial", "industrial"]
+DutyKind = Literal["periodic", "alert", "recheck", "appointment", "request"]
+Constraint = Literal["skill", "area", "window", "shift", "capacity", "crowded_out"]
+Result = Literal["passed", "hazard_found", "no_access", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place on Earth, degrees."""
+
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One premises as planning sees it; attributes that raise risk are None when unknown."""
+
+    premises_id: int
+    code: str
+    building_id: int
+    compound_id: int
+    area: str
+    point: Point
+    user_class: UserClass
+    unit: str = ""
+    floor: int | None = None
+    built_year: int | None = None
+    tenure: Literal["owner", "rented", "vacant"] | None = None
+    elderly: bool | None = None
+    special_care: bool | None = None
+    hose_installed_on: date | None = None
+    last_entered_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Why a door must be visited, and by when."""
+
+    duty_id: int
+    premises_id: int
+    kind: DutyKind
+    due_on: date
+    mandatory: bool
+    reason: str
+    not_before: date | None = None
+    attempts: int = 0
+    last_attempt_at: datetime | None = None
+    alert_id: int | None = None
+    alert_rule: str | None = None
+    alert_severity: str | None = None
+    hazard_id: int | None = None
+    hazard_code: str | None = None
+    hazard_grade: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When work at a door may begin, seconds after local midnight, both ends included."""
+
+    early_s: int
+    late_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One door to call at: all its duties in one visit, weighed, with what the visit needs."""
+
+    door: Door
+    duties: tuple[Duty, ...]
+    priority: int
+    reasons: tuple[str, ...]
+    mandatory: bool
+    skills: frozenset[str]
+    service_s: int
+    window: Window | None = None
+
+    @property
+    def premises_id(self) -> int:
+        """The door's identity, the key of a call within a day."""
+        return self.door.premises_id
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """One inspector's day: `areas` holds the district codes covered, children included; times in seconds of the day."""
+
+    inspector_id: int
+    code: str
+    areas: frozenset[str]
+    skills: frozenset[str]
+    start: Point
+    shift_start_s: int
+    shift_end_s: int
+    break_s: int
+    break_after_s: int
+    break_before_s: int
+
+    def may_visit(self, call: Call) -> bool:
+        """Tell whether skills and area allow this inspector at this door."""
+        return call.skills <= self.skills and call.door.area in self.areas
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """How long moving takes: great circle times `detour` at `speed_kmh`, plus fixed steps.
+
+    `between_buildings_s` is added to every leg between two places, `between_flats_s` is the whole step within one
+    building, `building_setup_s` is spent on entering a building before the first door (tools, caretaker, riser check).
+    """
+
+    detour: float = 1.3
+    speed_kmh: float = 15.0
+    between_buildings_s: int = 180
+    between_flats_s: int = 60
+    building_setup_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Everything one planning needs: who may work, where to call, how travel is reckoned."""
+
+    day: date
+    calls: tuple[Call, ...]
+    inspectors: tuple[Inspector, ...]
+    travel: Travel
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One call on a roster: work begins at `arrive_s` and ends at `leave_s`; `travel_s` is the leg before it."""
+
+    call: Call
+    arrive_s: int
+    leave_s: int
+    travel_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """One inspector's planned day. Without a break both break times are None."""
+
+    inspector: Inspector
+    visits: tuple[Visit, ...]
+    leave_s: int
+    return_s: int
+    break_start_s: int | None
+    break_end_s: int | None
+    travel_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """A call on no roster: the binding constraint, in words, and the price of forcing it in."""
+
+    call: Call
+    constraint: Constraint
+    reason: str
+    price: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A planned day: every call of the day is on exactly one roster or in exactly one omission."""
+
+    day: date
+    rosters: tuple[Roster, ...]
+    omissions: tuple[Omission, ...]
+    solver: str
+    seed: int
+
+    def visits(self) -> list[Visit]:
+        """Every visit of every roster."""
+        return [visit for roster in self.rosters for visit in roster.visits]

@@ -1,0 +1,145 @@
+"""What a visit's outcome means: duties done or tried again, hazards found or closed, re-checks, the next cycle.
+
+*Visited* and *entered* are different facts: only passed and hazard_found got in, only they satisfy a duty.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from inspections.cycle import Cycles, next_attempt, next_due
+from inspections.hazards import HazardCatalogue, HazardKind
+from inspections.model import Duty, Result, UserClass
+
+_ENTERED = frozenset({"passed", "hazard_found"})
+
+
+class InvalidOutcome(Exception):
+    """The report contradicts itself or the catalogue; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hazard as reported: a code of the catalogue and the inspector's note."""
+
+    code: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHazard:
+    """An open hazard of the door."""
+
+    hazard_id: int
+    code: str
+    grade: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewHazard:
+    """A hazard to be recorded, and its re-check when the grade asks for one."""
+
+    code: str
+    grade: int
+    due_on: date
+    note: str | None
+    recheck: bool
+    recheck_mandatory: bool
+    recheck_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A duty that stays open: the first day it may be tried again, whether the visit counts as an attempt."""
+
+    duty_id: int
+    not_before: date
+    due_on: date
+    attempt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that follows from an outcome; the store writes it in one transaction."""
+
+    entered: bool
+    done: tuple[int, ...]
+    retries: tuple[Retry, ...]
+    hazards: tuple[NewHazard, ...]
+    closed_hazards: tuple[int, ...]
+    next_periodic: tuple[date, str] | None
+
+
+def check_report(result: Result, findings: Sequence[Finding], catalogue: HazardCatalogue) -> None:
+    """Refuse a report that contradicts itself; raises InvalidOutcome naming the field."""
+    if result == "hazard_found" and not findings:
+        raise InvalidOutcome("hazards: hazard_found needs at least one hazard")
+    if result != "hazard_found" and findings:
+        raise InvalidOutcome(f"hazards: a visit that ended {result} lists no hazards")
+    for finding in findings:
+        if finding.code not in catalogue.kinds:
+            raise InvalidOutcome(f"hazards.code: {finding.code} is not in the catalogue")
+    if len({finding.code for finding in findings}) < len(findings):
+        raise InvalidOutcome("hazards.code: a hazard is listed twice")
+
+
+def decide(
+    result: Result,
+    findings: Sequence[Finding],
+    duties: Sequence[Duty],
+    known: Sequence[KnownHazard],
+    user_class: UserClass,
+    visited_on: date,
+    cycles: Cycles,
+    catalogue: HazardCatalogue,
+) -> Decision:
+    """Decide what follows. `duties` are the visit's duties still open, `known` the door's open hazards."""
+    if result not in _ENTERED:
+        return _not_entered(duties, visited_on, cycles)
+    found = {finding.code for finding in findings}
+    closed = _closed(result, duties, known, found)
+    persisting = {duty.duty_id for duty in duties if duty.kind == "recheck" and duty.hazard_id not in closed}
+    codes_known = {hazard.code for hazard in known if hazard.hazard_id not in closed}
+    return Decision(
+        entered=True,
+        done=tuple(duty.duty_id for duty in duties if duty.duty_id not in persisting),
+        retries=tuple(_again(duty, visited_on, catalogue) for duty in duties if duty.duty_id in persisting),
+        hazards=tuple(_new(f, catalogue, visited_on) for f in findings if f.code not in codes_known),
+        closed_hazards=closed,
+        next_periodic=next_due(cycles.of(user_class), visited_on, visited_on),
+    )
+
+
+def _not_entered(duties: Sequence[Duty], visited_on: date, cycles: Cycles) -> Decision:
+    """Nobody got in: every duty stays, the attempt counts, and another day is wanted."""
+    retries = tuple(
+        Retry(duty.duty_id, next_attempt(cycles.no_access, duty, visited_on), duty.due_on, attempt=True)
+        for duty in duties
+    )
+    return Decision(False, (), retries, (), (), None)
+
+
+def _closed(result: Result, duties: Sequence[Duty], known: Sequence[KnownHazard], found: set[str]) -> tuple[int, ...]:
+    """Hazards proved gone: those of this visit's re-checks that were not found again, and on a pass the minor ones.
+
+    A minor hazard (grade 3) has no re-check of its own: the next visit looks again.
+    """
+    rechecked = {duty.hazard_id for duty in duties if duty.kind == "recheck"}
+    gone = [hazard for hazard in known if hazard.hazard_id in rechecked and hazard.code not in found]
+    minor = [hazard for hazard in known if result == "passed" and hazard.grade == 3 and hazard not in gone]
+    return tuple(sorted(hazard.hazard_id for hazard in [*gone, *minor]))
+
+
+def _again(duty: Duty, visited_on: date, catalogue: HazardCatalogue) -> Retry:
+    """A re-check that found the hazard still there: a new deadline, the same hazard and duty."""
+    kind = catalogue.kinds.get(duty.hazard_code or "")
+    due = visited_on + timedelta(days=kind.deadline_days if kind else 1)
+    return Retry(duty.duty_id, visited_on + timedelta(days=1), due, attempt=False)
+
+
+def _new(finding: Finding, catalogue: HazardCatalogue, visited_on: date) -> NewHazard:
+    kind: HazardKind = catalogue.kinds[finding.code]
+    grade = catalogue.grade_of(kind)
+    due = visited_on + timedelta(days=kind.deadline_days)
+    reason = f"re-check of a grade-{kind.grade} hazard found on {visited_on.isoformat()}: {kind.title}"
+    return NewHazard(kind.code, kind.grade, due, finding.note, grade.recheck, grade.mandatory, reason)
