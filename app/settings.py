@@ -1,0 +1,159 @@
+"""All settings: read once, from an optional TOML file and the environment, into the frozen pieces of the packages."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from app.logs import MASK, LogParams
+from app.sources import (
+    CONFIG_VARIABLE,
+    PLAIN_NAMES,
+    Gathered,
+    KeyPath,
+    SettingsError,
+    gather_environment,
+    gather_file,
+    is_group,
+    sentence,
+)
+from app.web import HttpParams
+from ingest.client import BrokerParams
+
+
+def _postgres_url(url: SecretStr) -> SecretStr:
+    if urlsplit(url.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must be a URL that starts with postgresql://")
+    return url
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be the name of a time zone, such as Asia/Shanghai") from None
+    return name
+
+
+_EMBEDDED = "embedded server"
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+
+
+class DatabaseParams(BaseModel):
+    """Where the database is, and how many connections a process takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: PostgresUrl = Field(description="The serving role's address (DATABASE_URL).")
+    admin_url: PostgresUrl | None = Field(
+        None, description="The owner's address, for migrations (ADMIN_DATABASE_URL); unset: the same as `url`."
+    )
+    pool_max: int = Field(10, ge=2, le=200, description="Connections of one process, beside those that listen.")
+    command_timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest time of one statement, seconds.")
+    start_wait_s: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="How long `run` waits at its start for a database that does not answer, seconds.",
+    )
+
+    @property
+    def migration_url(self) -> str:
+        """The address for migrations and administration."""
+        return (self.admin_url or self.url).get_secret_value()
+
+
+class Settings(BaseModel):
+    """Every setting, each in the piece of the package it tunes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database: DatabaseParams
+    broker: BrokerParams = Field(default_factory=BrokerParams)
+    http: HttpParams = Field(default_factory=HttpParams)
+    log: LogParams = Field(default_factory=LogParams)
+    city_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "Asia/Shanghai", description="Time zone of the city: rosters and due dates are in its local time."
+    )
+    drain_s: float = Field(
+        30.0, gt=0, le=600, description="Longest time from SIGTERM until every service has ended, seconds."
+    )
+
+
+def load_settings(
+    environ: Mapping[str, str], config: Path | None = None, fallback: Mapping[str, str] | None = None
+) -> tuple[Settings, Mapping[KeyPath, str]]:
+    """Read the settings and where each came from; raises SettingsError with one sentence per fault.
+
+    The file is `config`, else the one GASWARDEN_CONFIG names; the environment wins over it. `fallback` holds the
+    addresses of servers to use when neither names any (variables by name, as in the environment).
+    """
+    gathered = Gathered({name: {} for name, field in Settings.model_fields.items() if is_group(field.annotation)})
+    path = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    if path is not None:
+        gather_file(path, Settings, gathered)
+    _add_broker(environ.get("MQTT_URL", ""), "MQTT_URL", gathered)
+    gather_environment(environ, Settings, gathered)
+    _add_fallback(gathered, fallback or {})
+    if gathered.faults:
+        raise SettingsError("\n".join(gathered.faults))
+    try:
+        return Settings.model_validate(gathered.values), gathered.sources
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        raise SettingsError("\n".join(sentence(fault, gathered.sources) for fault in faults)) from None
+
+
+def _add_broker(url: str, source: str, gathered: Gathered) -> None:
+    """Take a broker's URL apart into the settings it stands for; a wrong one is not shown: it may hold a secret."""
+    if not url:
+        return
+    try:
+        parts = BrokerParams.from_url(url).model_dump(exclude_unset=True)
+    except ValueError:
+        gathered.faults.append(f"{source}: must look like mqtt://user:password@host:1883 (or mqtts://)")
+        return
+    for name, value in parts.items():
+        gathered.put(("broker", name), value, source)
+
+
+def _add_fallback(gathered: Gathered, fallback: Mapping[str, str]) -> None:
+    """A whole server or nothing: an own database never gets the embedded one's owner, nor its broker's password."""
+    given = set(gathered.sources)
+    if ("database", "url") not in given:
+        for name in PLAIN_NAMES.keys() & fallback.keys():
+            gathered.put(PLAIN_NAMES[name], fallback[name], _EMBEDDED)
+    if ("broker", "hostname") not in given:
+        _add_broker(fallback.get("MQTT_URL", ""), _EMBEDDED, gathered)
+
+
+def effective(settings: BaseModel, above: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Every setting with its value as text; passwords in URLs and other secrets masked."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from effective(value, (*above, name))
+        else:
+            yield (*above, name), _shown(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return mask_url(value.get_secret_value())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def mask_url(url: str) -> str:
+    """A URL without its password and without its query, which may hold one; what is no URL is masked whole."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return MASK
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    netloc = f"{name}{f':{MASK}' if colon else ''}{at}{host}"
+    return urlunsplit((parts.scheme, netloc, parts.path, MASK if parts.query else "", ""))
