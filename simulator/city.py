@@ -142,7 +142,9 @@ def _settle(site: _Site, params: CityParams, rng: np.random.Generator, gateway: 
     """One compound per gateway, with buildings of about 14 doors."""
     latitude, longitude = (round(centre + float(rng.normal(0, 0.03)), 6) for centre in CENTRE)
     number = len(site.compounds) + 1
-    compound = Compound(f"C{number:04d}", f"{_COMPOUNDS[number % len(_COMPOUNDS)]} {number}", gateway.area, latitude, longitude)
+    compound = Compound(
+        f"C{number:04d}", f"{_COMPOUNDS[number % len(_COMPOUNDS)]} {number}", gateway.area, latitude, longitude
+    )
     site.compounds.append(compound)
     built_year = int(rng.integers(1985, 2021))
     for doors in _shares(homes, max(1, round(homes / 14))):
@@ -194,7 +196,7 @@ def _household(
     *,
     commercial: bool,
 ) -> tuple[Premises, Habits]:
-    draw = rng.random(12)
+    draw = [float(value) for value in rng.random(12)]
     heating = "none"
     if not commercial and draw[0] < params.heating_share + params.constant_heating_share:
         heating = "constant" if draw[0] < params.constant_heating_share else "setback"
@@ -239,23 +241,21 @@ def _fit_meter(
     small = "G1.6" if rng.random() < 0.3 else "G2.5"
     meter_class = "G4" if premises.user_class == "commercial" or habits.heating != "none" else small
     ultrasonic, valve = bool(rng.random() < params.ultrasonic_share), bool(rng.random() < params.valve_share)
-    age_days = int(rng.integers(100, 9 * 365))
+    age_days = params.history_days + int(rng.integers(100, 9 * 365))
     installed = _at_local(params, params.today - timedelta(days=age_days), 10)
     if rng.random() < params.swap_share and params.history_days >= 6:
         swapped = _at_local(params, params.today - timedelta(days=int(rng.integers(2, params.history_days - 2))), 10)
-        old = _meter(next(site.meters), gateway, meter_class, False, valve, installed.date())  # noqa: FBT003
+        old = _meter(next(site.meters), gateway, meter_class, False, valve, installed.date())
         site.devices.append(old)
         removed_ml = PULSE_ML * int(rng.integers(20_000, 300_000))
-        site.installations.append(
-            Installation(old.code, old.family, premises.code, installed, swapped, 0, removed_ml)
-        )
+        site.installations.append(Installation(old.code, old.family, premises.code, installed, swapped, 0, removed_ml))
         installed = swapped
     meter = _meter(next(site.meters), gateway, meter_class, ultrasonic, valve, installed.date())
     site.devices.append(meter)
     site.installations.append(Installation(meter.code, meter.family, premises.code, installed, None, 0, None))
 
 
-def _meter(number: int, gateway: Gateway, meter_class: str, ultrasonic: bool, valve: bool, made_on: date) -> Device:  # noqa: FBT001
+def _meter(number: int, gateway: Gateway, meter_class: str, ultrasonic: bool, valve: bool, made_on: date) -> Device:
     qmin_lh, qmax_lh = QMIN_QMAX_LH[meter_class]
     return Device(
         f"M-{number:06d}",
@@ -280,16 +280,14 @@ def _fit_detector(
     site: _Site, params: CityParams, rng: np.random.Generator, gateway: Gateway, premises: Premises
 ) -> None:
     warn, alarm = (25.0, 50.0) if premises.user_class == "commercial" else (8.0, 20.0)
-    made_on = params.today - timedelta(days=int(rng.integers(60, 6 * 365)))
+    made_on = params.today - timedelta(days=params.history_days + int(rng.integers(60, 6 * 365)))
     detector = Device(
         f"LD-{next(site.detectors):05d}", "native", "detector", gateway.code, "sim detector two-level",
         None, None, None, None, None, False, DAY_S, warn, alarm, made_on,
     )  # fmt: skip
     site.devices.append(detector)
     installed = _at_local(params, made_on + timedelta(days=40), 14)
-    site.installations.append(
-        Installation(detector.code, detector.family, premises.code, installed, None, None, None)
-    )
+    site.installations.append(Installation(detector.code, detector.family, premises.code, installed, None, None, None))
 
 
 def _at_local(params: CityParams, day: date, hour: int) -> datetime:
@@ -311,7 +309,7 @@ def _give_recorded_home(site: _Site) -> None:
             if device.pulse_ml != LITRE_ML:
                 continue
             made_on = device.made_on or date(2020, 1, 1)
-            g4 = _meter(int(device.code[2:]), Gateway(device.gateway, "", DAY_S), "G4", True, device.has_valve, made_on)  # noqa: FBT003
+            g4 = _meter(int(device.code[2:]), Gateway(device.gateway, "", DAY_S), "G4", True, device.has_valve, made_on)
             site.devices[position[device.code]] = g4
             site.habits[place.code] = Habits(persons=3, recorded=True)
             return
@@ -331,8 +329,17 @@ def _inspectors(
         latitude, longitude = stations[area]
         people.append(
             Inspector(
-                f"I-{number + 1:03d}", f"Test Inspector {number + 1:03d}", area, skills,
-                round(latitude, 6), round(longitude, 6), start, end, 30, time(11, 30), time(13, 30),
-            )  # fmt: skip
+                f"I-{number + 1:03d}",
+                f"Test Inspector {number + 1:03d}",
+                area,
+                skills,
+                round(latitude, 6),
+                round(longitude, 6),
+                start,
+                end,
+                30,
+                time(11, 30),
+                time(13, 30),
+            )
         )
     return tuple(people)
