@@ -9,3 +9,5 @@ GRANT UPDATE ON
     district, compound, building, premises, gateway, device, installation, ledger, quarantine, device_state, gateway_state,
     rule_cursor, alert, inspector, duty, hazard, account
 TO gaswarden_app;
+-- Ingest takes the id of its batch before it writes the batch's rows.
+GRANT USAGE ON SEQUENCE batch_batch_id_seq TO gaswarden_app;

@@ -1,0 +1,218 @@
+"""The one place that touches the MQTT library: a connection that says when it is lost, and never outlives itself.
+
+The library (aiomqtt 3.0.0a1) is an alpha. What is done about its traps, each with a test in
+tests/service/test_subscriber_traps.py:
+
+* a TCP reset ends its background tasks and nobody is told: we watch those tasks as well as the message pump;
+* its own reconnection would let an acknowledgement out on a later connection: one client object per connection;
+* its connect blocks the event loop: the port is probed first, with a time limit;
+* a broker that accepts and then says nothing is waited for without end: the handshake has a time limit;
+* keep-alive is off unless set, so that a silent network is never noticed;
+* closing a connection that is already broken raises: it is closed with a time limit, and what it raises is logged.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NoReturn, Self
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+import structlog
+from mqtt5 import PublishPacket, QoS, RetainHandling
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+log = structlog.get_logger()
+
+_PUMP_STRETCH = 200
+
+
+class ConnectionLost(Exception):
+    """The connection to the broker ended or could not be made; the message says why."""
+
+
+class BrokerParams(BaseModel):
+    """Where the broker is and how a connection to it behaves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hostname: str = Field("127.0.0.1", min_length=1, description="Name or IPv4 address of the broker.")
+    port: int = Field(1883, ge=1, le=65_535, description="TCP port of the broker.")
+    username: str | None = Field(None, description="Account of the ingest workers.")
+    password: SecretStr | None = Field(None, description="Its password.")
+    tls: bool = Field(False, description="Whether the port speaks TLS.")
+    ca_file: str | None = Field(None, description="Certificates to trust instead of the system's.")
+    connect_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Limit for reaching the port, and for the handshake."
+    )
+    keep_alive_s: int = Field(15, ge=1, le=600, description="A silent broker is given up after 1.5 times this long.")
+    session_expiry_s: int = Field(
+        7 * 86_400, ge=60, le=2**32 - 2, description="The broker keeps messages for an absent worker this long."
+    )
+    receive_maximum: int = Field(
+        10_000,
+        ge=1,
+        le=65_535,
+        description="Messages delivered and not yet acknowledged, at most: the in-flight bound.",
+    )
+    retry_min_s: float = Field(0.2, gt=0, le=60, description="First pause after a lost connection.")
+    retry_max_s: float = Field(10.0, gt=0, le=600, description="Longest pause between attempts.")
+
+    @classmethod
+    def from_url(cls, url: str, **others: object) -> Self:
+        """Parameters from `mqtt://user:password@host:port` or `mqtts://`; raises ValueError on another scheme."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
+            raise ValueError("MQTT_URL must look like mqtt://user:password@host:1883 (or mqtts://)")
+        tls = parts.scheme == "mqtts"
+        found: dict[str, object] = {
+            "hostname": parts.hostname,
+            "port": parts.port or (8883 if tls else 1883),
+            "tls": tls,
+        }
+        if parts.username:
+            found["username"] = unquote(parts.username)
+        if parts.password:
+            found["password"] = unquote(parts.password)
+        return cls.model_validate(found | others)
+
+
+class BrokerConnection:
+    """One connection from CONNACK to its end. It is never revived: a new connection is a new object."""
+
+    def __init__(self, client: aiomqtt.Client, background: "asyncio.Task[None]") -> None:
+        self._client = client
+        self._background = background
+        self._open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether acknowledgements may still go out here."""
+        return self._open and not self._background.done()
+
+    def shut(self) -> None:
+        """Let nothing more out."""
+        self._open = False
+
+    async def subscribe(self, topic_filters: Sequence[str]) -> None:
+        """Subscribe at QoS 1. Retained messages come only with a new subscription, not with every reconnection."""
+        for topic_filter in topic_filters:
+            await self._client.subscribe(
+                topic_filter,
+                max_qos=QoS.AT_LEAST_ONCE,
+                retain_handling=RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+            )
+
+    async def receive(self, take: Callable[[PublishPacket], None], room: asyncio.Event) -> NoReturn:
+        """Hand every delivery to `take` until the connection is lost, then raise ConnectionLost.
+
+        The intake pauses while `room` is not set; Receive Maximum then holds the broker back. The library's own
+        tasks are watched too, because they may die without the pump hearing of it.
+        """
+        pump = asyncio.create_task(self._pump(take, room), name="mqtt pump")
+        try:
+            await asyncio.wait({pump, self._background}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pump.cancel()
+        raise ConnectionLost(_end_of(pump) or _end_of(self._background) or "the connection ended")
+
+    async def _pump(self, take: Callable[[PublishPacket], None], room: asyncio.Event) -> None:
+        taken = 0
+        async for packet in self._client.messages():
+            if isinstance(packet, PublishPacket):
+                take(packet)
+            taken += 1
+            if not room.is_set():
+                await room.wait()
+            elif taken % _PUMP_STRETCH == 0:
+                await asyncio.sleep(0)  # the queue never makes the pump wait: let others run
+
+    async def acknowledge(self, packet_ids: Sequence[int]) -> bool:
+        """Acknowledge deliveries of this very connection; False when it is gone (the broker will send them again)."""
+        try:
+            for packet_id in packet_ids:
+                if not self.is_open:
+                    return False
+                await self._client.puback(packet_id)
+        except (aiomqtt.ConnectError, OSError, RuntimeError):
+            return False
+        return True
+
+
+@asynccontextmanager
+async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerConnection]:
+    """One connection with a lasting session; raises ConnectionLost when it cannot be made."""
+    await _probe(params)
+    client = aiomqtt.Client(
+        hostname=params.hostname,
+        port=params.port,
+        identifier=client_id,
+        ssl_context=ssl.create_default_context(cafile=params.ca_file) if params.tls else None,
+        username=params.username,
+        password=params.password.get_secret_value().encode() if params.password else None,
+        clean_start=False,
+        session_expiry_interval=params.session_expiry_s,
+        reconnect=False,
+        keep_alive=params.keep_alive_s,
+        receive_max=params.receive_maximum,
+    )
+    try:
+        async with asyncio.timeout(params.connect_timeout_s):
+            await client.__aenter__()
+    except (aiomqtt.ConnectError, aiomqtt.NegativeAckError, aiomqtt.ProtocolError, OSError) as error:
+        _abandon(client)
+        raise ConnectionLost(_why(error)) from error
+    except BaseException:
+        _abandon(client)
+        raise
+    connection = BrokerConnection(client, client._tasks)  # noqa: SLF001 - the library offers no other way to watch them
+    try:
+        yield connection
+    finally:
+        connection.shut()
+        # in a task of its own: the library swallows a cancellation that reaches it while it closes
+        await asyncio.shield(asyncio.create_task(_close(client, params.connect_timeout_s), name="mqtt close"))
+
+
+async def _probe(params: BrokerParams) -> None:
+    """Reach the port within the time limit, so that the library's blocking connect finds somebody there."""
+    try:
+        async with asyncio.timeout(params.connect_timeout_s):
+            _, writer = await asyncio.open_connection(params.hostname, params.port)
+    except OSError as error:  # TimeoutError is one
+        raise ConnectionLost(_why(error)) from error
+    writer.close()
+
+
+def _end_of(task: "asyncio.Task[None]") -> str | None:
+    """What ended a task, when something did; groups are named by their first member."""
+    if not task.done() or task.cancelled() or (error := task.exception()) is None:
+        return None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return _why(error)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiomqtt.NegativeAckError):
+        return f"the broker refused: {error}"
+    return str(error) or type(error).__name__
+
+
+def _abandon(client: aiomqtt.Client) -> None:
+    """Close the socket of a handshake that did not finish; the library keeps it open."""
+    writer = getattr(client, "_writer", None)
+    if writer is not None:
+        writer.transport.abort()
+
+
+async def _close(client: aiomqtt.Client, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.__aexit__(None, None, None)
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - it is broken already; nothing depends on how it ends
+        log.debug("mqtt_close_failed", error=repr(error))
+        _abandon(client)

@@ -1,0 +1,81 @@
+"""What ingest knows of the registry, in memory: learned on first need, forgotten when the registry changes."""
+
+from collections.abc import Iterable
+
+from ingest.model import Decoded, Device, Event, Gateway, Message, Report
+
+_ABSENT_MAX = 200_000
+
+Identity = tuple[str, str]
+
+
+class Directory:
+    """Registered gateways by code and devices by (family, code), and which of both were looked for in vain.
+
+    It asks nobody: `missing` says what to look up, `learn` takes the answer. What was not found is not looked for
+    again for `recheck_s` seconds, so that a flood of unknown devices costs one look-up each. `now_s` is any
+    monotonic clock.
+    """
+
+    def __init__(self, recheck_s: float) -> None:
+        self._recheck_s = recheck_s
+        self._gateways: dict[str, Gateway] = {}
+        self._devices: dict[Identity, Device] = {}
+        self._absent: dict[str | Identity, float] = {}
+
+    def gateway(self, code: str) -> Gateway | None:
+        """The registered gateway of this code."""
+        return self._gateways.get(code)
+
+    def device(self, family: str, code: str) -> Device | None:
+        """The registered device of this identity."""
+        return self._devices.get((family, code))
+
+    def missing(self, messages: Iterable[Message], now_s: float) -> tuple[set[str], set[Identity]]:
+        """Gateways and devices that these messages name and that are worth a look-up now."""
+        gateways: set[str] = set()
+        devices: set[Identity] = set()
+        for message in messages:
+            content = message.content
+            if not isinstance(content, Decoded):
+                continue
+            if content.gateway not in self._gateways:
+                gateways.add(content.gateway)
+            for item in content.items:
+                if isinstance(item, Report | Event) and (content.family, item.device) not in self._devices:
+                    devices.add((content.family, item.device))
+        return {key for key in gateways if self._due(key, now_s)}, {key for key in devices if self._due(key, now_s)}
+
+    def learn(
+        self,
+        gateways: Iterable[Gateway],
+        devices: Iterable[tuple[Identity, Device]],
+        asked: tuple[set[str], set[Identity]],
+        now_s: float,
+    ) -> None:
+        """Take the answer to a look-up; what was asked for and is not in it is absent for a while."""
+        for gateway in gateways:
+            self._gateways[gateway.code] = gateway
+        self._devices.update(devices)
+        if len(self._absent) > _ABSENT_MAX:
+            self._absent.clear()
+        for code in asked[0]:
+            self._note(code, code in self._gateways, now_s)
+        for identity in asked[1]:
+            self._note(identity, identity in self._devices, now_s)
+
+    def forget(self) -> None:
+        """The registry changed: learn everything afresh."""
+        self._gateways.clear()
+        self._devices.clear()
+        self._absent.clear()
+
+    def _due(self, key: str | Identity, now_s: float) -> bool:
+        since = self._absent.get(key)
+        return since is None or now_s - since >= self._recheck_s
+
+    def _note(self, key: str | Identity, present: bool, now_s: float) -> None:
+        if present:
+            self._absent.pop(key, None)
+        else:
+            self._absent[key] = now_s

@@ -1,0 +1,221 @@
+"""The words of ingest: what a message says, what we make of it, and why."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import IntFlag, StrEnum
+
+PAYLOAD_BYTES_MAX = 65_536
+KEPT_BYTES_OF_LARGE = 4_096
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+FUTURE_MAX = timedelta(minutes=10)
+LATE_AFTER = timedelta(hours=48)
+NO_GATEWAY = "?"
+
+
+class Disposition(StrEnum):
+    """What became of a message: exactly one of these (docs/payloads.md)."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    CONFLICT = "conflict"
+    QUARANTINED = "quarantined"
+
+
+class QuarantineReason(StrEnum):
+    """Why a message could not be stored (docs/payloads.md)."""
+
+    BAD_TOPIC = "bad_topic"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    INVALID_FIELD = "invalid_field"
+    UNKNOWN_GATEWAY = "unknown_gateway"
+    UNKNOWN_DEVICE = "unknown_device"
+    GATEWAY_MISMATCH = "gateway_mismatch"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    UNSTORABLE = "unstorable"
+
+
+class Flag(IntFlag):
+    """Our marks on a reading; the stored value stays what the device sent (docs/payloads.md)."""
+
+    BACKFILLED = 1
+    PAST_MEMORY = 2
+    BACKWARDS = 4
+    BEYOND_QMAX = 8
+    CLOCK_UNSURE = 16
+
+
+UNKNOWN_VALUE = Flag.BACKFILLED | Flag.PAST_MEMORY | Flag.CLOCK_UNSURE
+
+
+class Status(IntFlag):
+    """Bits of a device's status word that ingest itself acts on (docs/payloads.md has them all)."""
+
+    VALVE_CLOSED = 1
+    VALVE_FAULT = 2
+    CLOCK_UNSURE = 256
+    POWER_WAS_LOST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A device's measurement at its own moment `at`, and the frozen hourly register values it carries.
+
+    `frozen_ml[i]` is the register at `frozen_from` + (i + 1) hours, in millilitres; None is unknown.
+    """
+
+    device: str
+    seq: int
+    at: datetime
+    index_ml: int | None = None
+    flow_lh: float | None = None
+    pressure_pa: int | None = None
+    temperature_c: float | None = None
+    lel_pct: float | None = None
+    battery_mv: int | None = None
+    rsrp_dbm: int | None = None
+    reason: int | None = None
+    status: int | None = None
+    frozen_from: datetime | None = None
+    frozen_ml: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a device asserts at a moment; `test` events are kept and never dispatched."""
+
+    device: str
+    seq: int
+    at: datetime
+    kind: str
+    state: str
+    level: int | None = None
+    lel_pct: float | None = None
+    cause: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """A gateway's birth (online) or last will (offline) of one session."""
+
+    state: str
+    session: str
+    at: datetime
+
+
+Item = Report | Event | GatewayStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a message says: the gateway its topic names, and the items of its payload."""
+
+    area: str
+    gateway: str
+    family: str
+    decoder: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a message cannot be stored; `detail` names the field and the rule."""
+
+    reason: QuarantineReason
+    detail: str
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery: the bytes, when they arrived, what they say, and the receipt to acknowledge them with.
+
+    Of a payload above the limit only the first bytes are kept, with the digest and the length of the whole.
+    `receipt` is (connection, packet id); None when nobody waits for an acknowledgement.
+    """
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    content: Decoded | Rejected
+    receipt: tuple[object, int] | None = None
+    payload_bytes: int = 0
+    digest: bytes | None = None
+    quarantine_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A registered gateway and the area it publishes under."""
+
+    gateway_id: int
+    code: str
+    area: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A registered device, and what its values are judged by; volumes in millilitres, flow in litres an hour."""
+
+    device_id: int
+    gateway_id: int
+    qmax_lh: float | None = None
+    register_wrap_ml: int | None = None
+    has_valve: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundReport:
+    """A report with its device and our marks: on its own row, and on each frozen value (empty: no marks)."""
+
+    device: Device
+    report: Report
+    flags: int = 0
+    frozen_flags: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundEvent:
+    """An event with its device; `late` when it is older than the limit at arrival."""
+
+    device: Device
+    event: Event
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A message whose gateway and devices are registered. `number` is its place in the batch."""
+
+    number: int
+    message: Message
+    gateway: Gateway
+    late: bool
+    reports: tuple[BoundReport, ...] = ()
+    events: tuple[BoundEvent, ...] = ()
+    status: GatewayStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that goes to quarantine. `gateway` is registered, or None when the topic names none we know."""
+
+    number: int
+    message: Message
+    gateway: Gateway | None
+    rejected: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one batch did: a disposition per message in order, and what it really added."""
+
+    dispositions: tuple[Disposition, ...]
+    batch_id: int
+    reading_rows: int = 0
+    event_rows: int = 0
+    gateway_rows: int = 0
+    had_repeats: bool = False
+    counts: dict[Disposition, int] = field(default_factory=dict)

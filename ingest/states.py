@@ -1,0 +1,102 @@
+"""The newest facts of each device in a batch, folded so that a device costs one row whatever it sent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingest.model import UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Status
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class DeviceFacts:
+    """One row for device_state; None is nothing new of that kind. Field order is the parameter order of the query."""
+
+    device_id: int
+    last_received_at: datetime
+    reported_at: datetime | None = None
+    seq: int | None = None
+    status: int | None = None
+    battery_mv: int | None = None
+    rsrp_dbm: int | None = None
+    lel_pct: float | None = None
+    index_at: datetime | None = None
+    index_ml: int | None = None
+    valve_at: datetime | None = None
+    valve: str | None = None
+    leak_at: datetime | None = None
+    leak_state: str | None = None
+    leak_level: int | None = None
+
+
+def fold_facts(bounds: Iterable[Bound], conflicted: frozenset[int] | set[int]) -> list[DeviceFacts]:
+    """Newest facts by device, in order of device id.
+
+    A conflicted message (by its number) tells that its device is alive and nothing else: the stored row won.
+    """
+    facts: dict[int, DeviceFacts] = {}
+    for bound in bounds:
+        received_at = bound.message.received_at
+        believed = bound.number not in conflicted
+        for report in bound.reports:
+            state = _state(facts, report.device.device_id, received_at)
+            if believed:
+                _fold_report(state, report)
+        for event in bound.events:
+            state = _state(facts, event.device.device_id, received_at)
+            if believed:
+                _fold_event(state, event)
+    return [facts[device_id] for device_id in sorted(facts)]
+
+
+def _state(facts: dict[int, DeviceFacts], device_id: int, received_at: datetime) -> DeviceFacts:
+    state = facts.get(device_id)
+    if state is None:
+        state = facts[device_id] = DeviceFacts(device_id, received_at)
+    elif received_at > state.last_received_at:
+        state.last_received_at = received_at
+    return state
+
+
+def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
+    report = one.report
+    if state.reported_at is None or report.at > state.reported_at:
+        state.reported_at = report.at
+        state.seq, state.status, state.battery_mv = report.seq, report.status, report.battery_mv
+        state.rsrp_dbm, state.lel_pct = report.rsrp_dbm, report.lel_pct
+    newest = _newest_index(one)
+    if newest is not None and (state.index_at is None or newest[0] > state.index_at):
+        state.index_at, state.index_ml = newest
+    if one.device.has_valve and report.status is not None and not report.status & Status.VALVE_FAULT:
+        _move_valve(state, report.at, "closed" if report.status & Status.VALVE_CLOSED else "open")
+
+
+def _newest_index(one: BoundReport) -> tuple[datetime, int] | None:
+    """The newest register value of a report that may be believed, with its moment."""
+    report = one.report
+    if report.index_ml is not None and not one.flags & UNKNOWN_VALUE:
+        return report.at, report.index_ml
+    if report.frozen_from is None:
+        return None
+    for position in range(len(report.frozen_ml) - 1, -1, -1):
+        value = report.frozen_ml[position]
+        marks = one.frozen_flags[position] if one.frozen_flags else 0
+        if value is not None and not marks & UNKNOWN_VALUE:
+            return report.frozen_from + (position + 1) * _HOUR, value
+    return None
+
+
+def _fold_event(state: DeviceFacts, one: BoundEvent) -> None:
+    event = one.event
+    if event.test:
+        return
+    if event.kind == "valve":
+        _move_valve(state, event.at, event.state)
+    elif event.kind == "leak_alarm" and (state.leak_at is None or event.at > state.leak_at):
+        state.leak_at, state.leak_state, state.leak_level = event.at, event.state, event.level
+
+
+def _move_valve(state: DeviceFacts, at: datetime, valve: str) -> None:
+    if state.valve_at is None or at > state.valve_at:
+        state.valve_at, state.valve = at, valve

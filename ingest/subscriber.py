@@ -1,0 +1,293 @@
+"""The ingest service of one slot: decode -> batch -> one transaction -> acknowledge.
+
+Nothing is acknowledged before it is committed, nor on another connection than the one that delivered it. What was
+delivered is stored even when its connection is gone by then; the broker sends it again and it counts as a duplicate.
+"""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+from mqtt5 import PublishPacket
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingest import store
+from ingest.batch import BatchParams, Buffer
+from ingest.binding import bind_message
+from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
+from ingest.directory import Directory
+from ingest.formats import read_message, topic_filters
+from ingest.model import Message, Tally
+from ingest.transaction import write_batch
+
+log = structlog.get_logger()
+
+_CONNECTED = Gauge("gaswarden_ingest_connected", "1 while connected to the broker.", ["slot"])
+_DATABASE_OK = Gauge("gaswarden_ingest_database_ok", "1 unless the last transaction failed.", ["slot"])
+_WAITING = Gauge("gaswarden_ingest_waiting", "Messages delivered and not yet in a transaction.", ["slot"])
+_RECEIVED = Counter("gaswarden_ingest_received", "Messages delivered by the broker.", ["slot"])
+_DISPOSED = Counter("gaswarden_ingest_messages", "Messages committed, by disposition.", ["slot", "disposition"])
+_ROWS = Counter("gaswarden_ingest_rows", "Rows committed, by table.", ["slot", "table"])
+_ACKNOWLEDGED = Counter("gaswarden_ingest_acknowledged", "Messages acknowledged to the broker.", ["slot"])
+_COMMIT_S = Histogram(
+    "gaswarden_ingest_commit_seconds",
+    "From taking a batch to its commit.",
+    ["slot"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+
+_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+_ACQUIRE_TIMEOUT_S = 10.0
+
+
+class IngestParams(BaseModel):
+    """How one ingest slot works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slot: str = Field("0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="Name of the slot: one worker at a time.")
+    areas: tuple[str, ...] = Field((), description="Areas whose topics this slot reads; empty: all of them.")
+    batch: BatchParams = Field(default_factory=BatchParams, description="When a batch is taken.")
+    buffer_max: int = Field(
+        20_000, ge=100, le=200_000, description="Messages waiting for a transaction before the intake pauses."
+    )
+    registry_recheck_s: float = Field(
+        1.0, ge=0, le=3600, description="An unknown gateway or device is looked up again after this long."
+    )
+    registry_refresh_s: float = Field(
+        300.0, gt=0, le=86_400, description="What is known of the registry is read afresh after this long."
+    )
+    retry_min_s: float = Field(0.1, gt=0, le=60, description="First pause after a failed transaction.")
+    retry_max_s: float = Field(5.0, gt=0, le=600, description="Longest pause between attempts.")
+    drain_timeout_s: float = Field(20.0, gt=0, le=600, description="Time to commit what waits when told to stop.")
+
+
+async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
+    """Work until cancelled; then commit and acknowledge what was delivered, and leave.
+
+    Survives the loss of the broker and of the database for as long as it lasts.
+    """
+    worker = _Worker(pool, params, broker)
+    async with asyncio.TaskGroup() as background:
+        background.create_task(worker.follow_registry(), name="ingest registry")
+        worker.committer = background.create_task(worker.commit_batches(), name="ingest commits")
+        await worker.stay_connected()
+
+
+class _Worker:
+    """The moving parts of one slot; `run` owns their lifetime."""
+
+    def __init__(self, pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
+        self.committer: asyncio.Task[None] | None = None
+        self._pool = pool
+        self._params = params
+        self._broker = broker
+        self._directory = Directory(params.registry_recheck_s)
+        self._buffer = Buffer(params.batch, params.buffer_max)
+        self._room = asyncio.Event()
+        self._room.set()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self._unanswered: Tally | None = None  # of a COMMIT whose answer may have been lost
+        self._expect_repeats = False
+
+    # ---- intake
+
+    async def stay_connected(self) -> None:
+        """Connect, subscribe, receive; again with growing pauses whenever the connection is lost."""
+        slot = self._params.slot
+        client_id = f"gaswarden-ingest-{slot}"
+        attempt, told = 0, False
+        while True:
+            try:
+                async with connect(self._broker, client_id) as connection:
+                    await connection.subscribe(topic_filters(self._params.areas))
+                    _CONNECTED.labels(slot).set(1)
+                    log.info("broker_back" if told else "broker_connected", slot=slot)
+                    attempt, told = 0, False
+                    await self._receive(connection)
+            except ConnectionLost as error:
+                if not told:
+                    log.warning("broker_lost", slot=slot, why=str(error))
+                told = True
+            finally:
+                _CONNECTED.labels(slot).set(0)
+            await asyncio.sleep(_pause_s(attempt, self._broker.retry_min_s, self._broker.retry_max_s))
+            attempt += 1
+
+    async def _receive(self, connection: BrokerConnection) -> None:
+        received = _RECEIVED.labels(self._params.slot)
+
+        def take(packet: PublishPacket) -> None:
+            receipt = None if packet.packet_id is None else (connection, packet.packet_id)
+            self._take(read_message(packet.topic, packet.payload, datetime.now(UTC), receipt))
+            received.inc()
+
+        try:
+            await connection.receive(take, self._room)
+        except asyncio.CancelledError:
+            await self._drain()
+            raise
+
+    def _take(self, message: Message) -> None:
+        now_s = time.monotonic()
+        self._buffer.add(message, now_s)
+        if len(self._buffer) == 1 or self._buffer.due(now_s):
+            self._wake.set()
+        if self._buffer.is_full:
+            self._room.clear()
+
+    async def _drain(self) -> None:
+        """Commit and acknowledge what was delivered, within the limit; the broker keeps the rest."""
+        self._draining = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self._params.drain_timeout_s):
+                while (len(self._buffer) or not self._idle.is_set()) and not self._committer_ended():
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("ingest_not_drained", slot=self._params.slot, waiting=len(self._buffer))
+
+    def _committer_ended(self) -> bool:
+        return self.committer is None or self.committer.done()
+
+    # ---- transactions
+
+    async def commit_batches(self) -> None:
+        """Take a batch whenever one is due, commit it, acknowledge it; one at a time, in order."""
+        while True:
+            await self._until_due()
+            self._idle.clear()
+            messages = self._buffer.take()
+            if not self._buffer.is_full:
+                self._room.set()
+            _WAITING.labels(self._params.slot).set(len(self._buffer))
+            tally = await self._commit(messages)
+            await self._acknowledge(messages)
+            self._count(tally)
+            self._idle.set()
+
+    async def _until_due(self) -> None:
+        while True:
+            now_s = time.monotonic()
+            if self._buffer.due(now_s) or (self._draining and len(self._buffer)):
+                return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._buffer.due_in_s(now_s)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _commit(self, messages: Sequence[Message]) -> Tally:
+        """Commit a batch, for as long as it takes; log the database's loss once and its return once."""
+        slot = self._params.slot
+        attempt = 0
+        started_s = time.monotonic()
+        while True:
+            try:
+                tally = await self._attempt(messages)
+            except _DATABASE_ERRORS as error:
+                _DATABASE_OK.labels(slot).set(0)
+                if attempt == 0:
+                    log.warning("database_lost", slot=slot, why=repr(error), waiting=len(messages))
+                await asyncio.sleep(_pause_s(attempt, self._params.retry_min_s, self._params.retry_max_s))
+                attempt += 1
+                continue
+            _DATABASE_OK.labels(slot).set(1)
+            if attempt:
+                log.info("database_back", slot=slot, attempts=attempt + 1)
+            self._unanswered = None
+            self._expect_repeats = tally.had_repeats
+            _COMMIT_S.labels(slot).observe(time.monotonic() - started_s)
+            return tally
+
+    async def _attempt(self, messages: Sequence[Message]) -> Tally:
+        """One transaction. A batch whose COMMIT was not answered is looked for before it is written again."""
+        async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
+            await self._look_up(conn, messages)
+            judged = [bind_message(number, one, self._directory) for number, one in enumerate(messages)]
+            async with conn.transaction():
+                await store.lock_slot(conn, self._params.slot)
+                if self._unanswered and await store.batch_committed(conn, self._unanswered.batch_id):
+                    return self._unanswered
+                batch_id = await store.next_batch_id(conn)
+                tally = await write_batch(
+                    conn, self._params.slot, batch_id, judged, expect_repeats=self._expect_repeats
+                )
+                self._unanswered = tally
+            return tally
+
+    async def _look_up(self, conn: asyncpg.Connection, messages: Sequence[Message]) -> None:
+        """Learn the gateways and devices that these messages name and nobody knows yet."""
+        now_s = time.monotonic()
+        asked = self._directory.missing(messages, now_s)
+        if asked[0] or asked[1]:
+            gateways = await store.gateways_by_code(conn, asked[0]) if asked[0] else []
+            devices = await store.devices_by_identity(conn, asked[1]) if asked[1] else []
+            self._directory.learn(gateways, devices, asked, now_s)
+
+    async def _acknowledge(self, messages: Sequence[Message]) -> None:
+        """Acknowledge, each on the connection that delivered it; on a lost one nothing can be said any more."""
+        receipts: dict[object, list[int]] = defaultdict(list)
+        for message in messages:
+            if message.receipt is not None:
+                receipts[message.receipt[0]].append(message.receipt[1])
+        for connection, packet_ids in receipts.items():
+            if isinstance(connection, BrokerConnection) and await connection.acknowledge(packet_ids):
+                _ACKNOWLEDGED.labels(self._params.slot).inc(len(packet_ids))
+
+    def _count(self, tally: Tally) -> None:
+        slot = self._params.slot
+        for disposition, count in tally.counts.items():
+            _DISPOSED.labels(slot, disposition.value).inc(count)
+        _ROWS.labels(slot, "reading").inc(tally.reading_rows)
+        _ROWS.labels(slot, "event").inc(tally.event_rows)
+        _ROWS.labels(slot, "gateway_event").inc(tally.gateway_rows)
+
+    # ---- registry
+
+    async def follow_registry(self) -> None:
+        """Forget what is known of the registry whenever an import says that it changed, and now and then anyway."""
+        while True:
+            try:
+                async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
+                    await self._listen(conn)
+            except _DATABASE_ERRORS as error:
+                log.debug("registry_listener_lost", slot=self._params.slot, why=repr(error))
+            self._directory.forget()
+            await asyncio.sleep(1.0)
+
+    async def _listen(self, conn: asyncpg.Connection) -> None:
+        ended = asyncio.Event()
+
+        def changed(*_: object) -> None:
+            self._directory.forget()
+
+        def gone(_: object) -> None:
+            ended.set()
+
+        await conn.add_listener("gaswarden_registry", changed)
+        conn.add_termination_listener(gone)
+        try:
+            async with asyncio.timeout(self._params.registry_refresh_s):
+                await ended.wait()
+        except TimeoutError:
+            return
+        finally:
+            if not conn.is_closed():
+                conn.remove_termination_listener(gone)
+                await conn.remove_listener("gaswarden_registry", changed)
+
+
+def _pause_s(attempt: int, first_s: float, longest_s: float) -> float:
+    """Growing pause with jitter, so that workers that lost the same server do not return together."""
+    return random.uniform(0.5, 1.0) * min(longest_s, first_s * 2.0 ** min(attempt, 20))
