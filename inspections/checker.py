@@ -6,7 +6,7 @@ finished plan and the day it was made for.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -40,9 +40,10 @@ class Broken:
 
 def broken_rules(day: Day, plan: Plan) -> list[Broken]:
     """Every rule the plan breaks; an empty list means it may be published."""
+    calls = {call.premises_id: call for call in day.calls}
     return [
         *_whole(day, plan),
-        *(broken for roster in plan.rosters for broken in _roster(day, roster)),
+        *(broken for roster in plan.rosters for broken in _roster(day, calls, roster)),
         *_mandatory(day, plan),
     ]
 
@@ -64,12 +65,11 @@ def _whole(day: Day, plan: Plan) -> Iterator[Broken]:
             yield Broken(Rule.TWICE, f"inspector {inspector_id}", f"has {times} rosters")
 
 
-def _roster(day: Day, roster: Roster) -> Iterator[Broken]:
+def _roster(day: Day, calls: Mapping[int, Call], roster: Roster) -> Iterator[Broken]:
     inspector = next((i for i in day.inspectors if i.inspector_id == roster.inspector.inspector_id), None)
     if inspector is None:
         yield Broken(Rule.UNKNOWN, roster.inspector.code, "does not work on this day")
         return
-    calls = {call.premises_id: call for call in day.calls}
     for visit in roster.visits:
         yield from _visit(inspector, calls.get(visit.call.premises_id, visit.call), visit)
     yield from _shift(inspector, roster)

@@ -31,6 +31,8 @@ class NewDuty:
     mandatory: bool
     reason: str
     alert_id: int | None = None
+    hazard_id: int | None = None
+    not_before: date | None = None
 
 
 def duty_of_alert(alert: AlertNote, today: date) -> NewDuty | None:

@@ -15,7 +15,12 @@ _ENTERED = frozenset({"passed", "hazard_found"})
 
 
 class InvalidOutcome(Exception):
-    """The report contradicts itself or the catalogue; the message names the field."""
+    """The report contradicts itself or the catalogue; names the field and the rule."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class NewHazard:
     due_on: date
     note: str | None
     recheck: bool
+    recheck_from: date
     recheck_mandatory: bool
     recheck_reason: str
 
@@ -73,14 +79,14 @@ class Decision:
 def check_report(result: Result, findings: Sequence[Finding], catalogue: HazardCatalogue) -> None:
     """Refuse a report that contradicts itself; raises InvalidOutcome naming the field."""
     if result == "hazard_found" and not findings:
-        raise InvalidOutcome("hazards: hazard_found needs at least one hazard")
+        raise InvalidOutcome("hazards", "hazard_found needs at least one hazard")
     if result != "hazard_found" and findings:
-        raise InvalidOutcome(f"hazards: a visit that ended {result} lists no hazards")
+        raise InvalidOutcome("hazards", f"a visit that ended {result} lists no hazards")
     for finding in findings:
         if finding.code not in catalogue.kinds:
-            raise InvalidOutcome(f"hazards.code: {finding.code} is not in the catalogue")
+            raise InvalidOutcome("hazards.code", f"{finding.code} is not in the catalogue")
     if len({finding.code for finding in findings}) < len(findings):
-        raise InvalidOutcome("hazards.code: a hazard is listed twice")
+        raise InvalidOutcome("hazards.code", "a hazard is listed twice")
 
 
 def decide(
@@ -100,13 +106,14 @@ def decide(
     closed = _closed(result, duties, known, found)
     persisting = {duty.duty_id for duty in duties if duty.kind == "recheck" and duty.hazard_id not in closed}
     codes_known = {hazard.code for hazard in known if hazard.hazard_id not in closed}
+    inspected = any(duty.kind == "periodic" for duty in duties)  # a visit for an alert is no full inspection
     return Decision(
         entered=True,
         done=tuple(duty.duty_id for duty in duties if duty.duty_id not in persisting),
         retries=tuple(_again(duty, visited_on, catalogue) for duty in duties if duty.duty_id in persisting),
         hazards=tuple(_new(f, catalogue, visited_on) for f in findings if f.code not in codes_known),
         closed_hazards=closed,
-        next_periodic=next_due(cycles.of(user_class), visited_on, visited_on),
+        next_periodic=next_due(cycles.of(user_class), visited_on, visited_on) if inspected else None,
     )
 
 
@@ -142,4 +149,5 @@ def _new(finding: Finding, catalogue: HazardCatalogue, visited_on: date) -> NewH
     grade = catalogue.grade_of(kind)
     due = visited_on + timedelta(days=kind.deadline_days)
     reason = f"re-check of a grade-{kind.grade} hazard found on {visited_on.isoformat()}: {kind.title}"
-    return NewHazard(kind.code, kind.grade, due, finding.note, grade.recheck, grade.mandatory, reason)
+    again_from = max(due, visited_on + timedelta(days=1))  # a re-check is made at the deadline
+    return NewHazard(kind.code, kind.grade, due, finding.note, grade.recheck, again_from, grade.mandatory, reason)

@@ -1,0 +1,171 @@
+"""Outcomes in SQL: read what a visit is about, write everything its outcome decides, in the caller's transaction."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from inspections.duties import NewDuty
+from inspections.model import Duty, UserClass
+from inspections.outcomes import Decision, KnownHazard, NewHazard
+from inspections.store import open_duties
+from sql import queries
+from sql.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVisit:
+    """A saved visit: the door, where it lies, whose roster it is on."""
+
+    visit_id: int
+    premises_id: int
+    premises: str
+    user_class: UserClass
+    area: str
+    inspector_id: int
+    inspector: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a person reported, as it will be kept."""
+
+    client_id: UUID
+    result: str
+    at: datetime
+    received_at: datetime
+    note: str | None
+    body: dict[str, Any]
+    actor: str
+
+
+async def lock_visit(conn: asyncpg.Connection, visit_id: int) -> PlannedVisit:
+    """Read a visit and lock its door until the transaction ends; raises NotFound."""
+    row = await conn.fetchrow(*queries["lock_visit"].bind(visit_id=visit_id))
+    if row is None:
+        raise NotFound(f"visit {visit_id} does not exist")
+    return PlannedVisit(**row)
+
+
+async def repeated_outcome(
+    conn: asyncpg.Connection, visit_id: int, client_id: UUID, body: dict[str, Any]
+) -> int | None:
+    """The outcome this report repeats word for word, or None when it is new; raises Conflict when it differs."""
+    row = await conn.fetchrow(*queries["outcome_of_client"].bind(client_id=client_id))
+    if row is not None:
+        if row["visit_id"] != visit_id or row["body"] != body:
+            raise Conflict(f"client_id {client_id} was used before for a different report")
+        return int(row["outcome_id"])
+    if await conn.fetchval(*queries["outcome_of_visit"].bind(visit_id=visit_id)) is not None:
+        raise Conflict(f"visit {visit_id} already has an outcome, reported under another client_id")
+    return None
+
+
+async def duties_of_visit(conn: asyncpg.Connection, visit_id: int) -> list[Duty]:
+    """The visit's duties that are still open, locked."""
+    return [Duty(**row) for row in await conn.fetch(*queries["duties_of_visit"].bind(visit_id=visit_id))]
+
+
+async def open_hazards(conn: asyncpg.Connection, premises_id: int) -> list[KnownHazard]:
+    """The door's open hazards."""
+    return [KnownHazard(**row) for row in await conn.fetch(*queries["open_hazards"].bind(premises_id=premises_id))]
+
+
+async def record_outcome(
+    conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported, decision: Decision, visited_on: date
+) -> int:
+    """Write an outcome and all that follows from it; returns its id. Raises Conflict when the client id is taken."""
+    outcome_id = await add_outcome(conn, visit, reported)
+    await conn.execute(
+        *queries["finish_duties"].bind(duty_ids=list(decision.done), outcome_id=outcome_id, at=reported.received_at)
+    )
+    await retry_duties(conn, decision, reported.at)
+    await conn.execute(
+        *queries["close_hazards"].bind(
+            hazard_ids=list(decision.closed_hazards), outcome_id=outcome_id, at=reported.received_at
+        )
+    )
+    follow_up = [await _record_hazard(conn, visit, outcome_id, hazard, reported.at) for hazard in decision.hazards]
+    new = [duty for duty in follow_up if duty is not None]
+    if decision.next_periodic is not None:
+        due_on, reason = decision.next_periodic
+        new.append(NewDuty(visit.premises_id, "periodic", due_on, mandatory=False, reason=reason))
+        await conn.execute(*queries["mark_entered"].bind(premises_id=visit.premises_id, entered_on=visited_on))
+    await open_duties(conn, new, reported.received_at)
+    await conn.execute(*queries["announce_outcome"].bind(outcome_id=outcome_id))
+    return outcome_id
+
+
+async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported) -> int:
+    """Add the row of the outcome itself; raises Conflict when another report took the client id meanwhile."""
+    try:
+        outcome_id: int = await conn.fetchval(
+            *queries["add_outcome"].bind(
+                client_id=reported.client_id,
+                visit_id=visit.visit_id,
+                premises_id=visit.premises_id,
+                inspector_id=visit.inspector_id,
+                result=reported.result,
+                at=reported.at,
+                received_at=reported.received_at,
+                note=reported.note,
+                body=reported.body,
+                actor=reported.actor,
+            )
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(f"{error.constraint_name}: client_id {reported.client_id} was just used elsewhere") from error
+    return outcome_id
+
+
+async def retry_duties(conn: asyncpg.Connection, decision: Decision, at: datetime) -> None:
+    """Put off the duties that this visit did not satisfy."""
+    rows = [
+        {
+            "duty_id": retry.duty_id,
+            "not_before": retry.not_before.isoformat(),
+            "due_on": retry.due_on.isoformat(),
+            "attempt": retry.attempt,
+        }
+        for retry in decision.retries
+    ]
+    if rows:
+        await conn.execute(*queries["retry_duties"].bind(rows=rows, at=at))
+
+
+async def _record_hazard(
+    conn: asyncpg.Connection, visit: PlannedVisit, outcome_id: int, hazard: NewHazard, found_at: datetime
+) -> NewDuty | None:
+    """Record a hazard; returns the duty of its re-check, if its grade asks for one."""
+    hazard_id: int = await conn.fetchval(
+        *queries["add_hazard"].bind(
+            premises_id=visit.premises_id,
+            outcome_id=outcome_id,
+            code=hazard.code,
+            grade=hazard.grade,
+            found_at=found_at,
+            due_on=hazard.due_on,
+            note=hazard.note,
+        )
+    )
+    if not hazard.recheck:
+        return None
+    return NewDuty(
+        visit.premises_id,
+        "recheck",
+        hazard.due_on,
+        hazard.recheck_mandatory,
+        hazard.recheck_reason,
+        hazard_id=hazard_id,
+        not_before=hazard.recheck_from,
+    )
+
+
+async def outcome_receipt(conn: asyncpg.Connection, outcome_id: int) -> asyncpg.Record:
+    """What an outcome did, the same however often it is asked."""
+    row = await conn.fetchrow(*queries["outcome_receipt"].bind(outcome_id=outcome_id))
+    assert row is not None
+    return row

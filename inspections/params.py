@@ -1,0 +1,83 @@
+"""The settings of inspections: when to plan, what a visit takes, how travel is reckoned, how long to search."""
+
+from datetime import time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from inspections.candidates import CallRules
+from inspections.cycle import Cycles
+from inspections.model import Travel
+from inspections.routing import Search
+
+
+class RosterParams(BaseModel):
+    """Settings of duties, rosters and outcomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    city_timezone: str = Field("Asia/Shanghai", description="IANA name of the city's time zone.")
+    plan_at: time = Field(time(18, 0), description="Local time after which tomorrow's rosters are planned.")
+    tick_s: float = Field(2.0, gt=0, le=3600, description="How often duties are brought in step with alerts, seconds.")
+    periodic_every_s: float = Field(3600.0, gt=0, description="How often periodic duties are opened, seconds.")
+    replan_after_s: float = Field(60.0, gt=0, description="Wait after a planning that failed, seconds.")
+    horizon_days: int = Field(30, ge=0, le=366, description="Duties due within so many days may be planned early.")
+    household_min: int = Field(8, ge=1, le=240, description="Work at a household's door, minutes.")
+    commercial_min: int = Field(20, ge=1, le=480, description="Work at a business, minutes.")
+    industrial_min: int = Field(25, ge=1, le=480, description="Work at an industrial user, minutes.")
+    building_setup_s: int = Field(120, ge=0, le=3600, description="Spent on entering a building, seconds.")
+    between_buildings_s: int = Field(180, ge=0, le=3600, description="Added to every way between buildings, seconds.")
+    between_flats_s: int = Field(60, ge=0, le=3600, description="From door to door within a building, seconds.")
+    detour: float = Field(1.3, ge=1, le=5, description="Length of the way over the great circle.")
+    speed_kmh: float = Field(15.0, gt=0, le=130, description="Speed between buildings, kilometres an hour.")
+    capacity_factor: float = Field(3.0, ge=1, le=20, description="Doors considered, times what the day can hold.")
+    spread_share: float = Field(
+        0.33, ge=0, le=1, description="Share of the doors considered for weight alone, wherever they lie."
+    )
+    candidates_max: int = Field(50_000, ge=100, description="Most duties read for one day.")
+    iterations_per_call: int = Field(12, ge=1, le=10_000, description="Solver iterations for each door considered.")
+    iterations_min: int = Field(1_500, ge=0, description="Least solver iterations.")
+    polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search: same day, same seed, same plan.")
+    cycles_file: Path | None = Field(None, description="Own cycles instead of the packaged inspections/cycles.toml.")
+    hazards_file: Path | None = Field(None, description="Own catalogue instead of inspections/hazards.toml.")
+
+    @field_validator("city_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone of the IANA database") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.city_timezone)
+
+    @property
+    def travel(self) -> Travel:
+        """How travel is reckoned."""
+        return Travel(
+            self.detour, self.speed_kmh, self.between_buildings_s, self.between_flats_s, self.building_setup_s
+        )
+
+    @property
+    def search(self) -> Search:
+        """How the solver searches."""
+        return Search(
+            iterations_per_call=self.iterations_per_call,
+            iterations_min=self.iterations_min,
+            polish_share=self.polish_share,
+        )
+
+    def call_rules(self, cycles: Cycles) -> CallRules:
+        """What turns duties into calls."""
+        service_s = {
+            "household": self.household_min * 60,
+            "commercial": self.commercial_min * 60,
+            "industrial": self.industrial_min * 60,
+        }
+        return CallRules(service_s, cycles.no_access, self.zone)  # type: ignore[arg-type]  # keys are the literals

@@ -1,0 +1,158 @@
+"""Plans a day: duties in step, load, choose, plan, check, and save roster and omissions in one transaction."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from prometheus_client import Counter
+
+from inspections import store
+from inspections.candidates import Choice, choose, make_calls, split
+from inspections.checker import Broken, broken_rules
+from inspections.cycle import load_cycles
+from inspections.model import Call, Day, Omission, Plan
+from inspections.params import RosterParams
+from inspections.planner import plan_greedily
+from inspections.upkeep import keep_alert_duties, open_periodic_duties
+from inspections.wallclock import WallClock, local_day
+from inspections.worker import PlanningFailed, plan_apart
+from sql import audit
+from sql.actor import INSPECTIONS, Actor
+from sql.errors import Conflict
+
+log = structlog.get_logger()
+_REFUSED = Counter("gaswarden_roster_plans_refused_total", "Plans the checker refused, or a solver that failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One planning of one day, as saved."""
+
+    run_id: int
+    day: date
+    version: int
+    planned_at: datetime
+    seed: int
+    solver: str
+    figures: dict[str, Any]
+
+
+async def plan_day(
+    pool: asyncpg.Pool, day: date, params: RosterParams, at: datetime, actor: Actor = INSPECTIONS
+) -> Run:
+    """Plan a day anew and publish it as the next version; raises Conflict for a past day, PlanningFailed."""
+    run = await _plan_day(pool, day, params, at, actor, only_missing=False)
+    assert run is not None
+    return run
+
+
+async def plan_day_once(pool: asyncpg.Pool, day: date, params: RosterParams, at: datetime) -> Run | None:
+    """Plan a day that has no rosters yet; None when it has, also when another process was planning it meanwhile."""
+    return await _plan_day(pool, day, params, at, INSPECTIONS, only_missing=True)
+
+
+async def _plan_day(
+    pool: asyncpg.Pool, day: date, params: RosterParams, at: datetime, actor: Actor, *, only_missing: bool
+) -> Run | None:
+    if day < local_day(at, params.zone):
+        raise Conflict(f"{day.isoformat()} has passed; only today and later days are planned")
+    await keep_alert_duties(pool, params, at)
+    await open_periodic_duties(pool, params, at)
+    async with pool.acquire() as conn, conn.transaction():
+        await store.lock_planning(conn)
+        if only_missing and await store.newest_run(conn, day):
+            return None
+        return await _claimed(conn, day, params, at, actor)
+
+
+async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime, actor: Actor) -> Run:
+    """Load, choose, plan, check, save: within the transaction that holds the right to plan."""
+    begun = time.perf_counter()
+    whole = await _load(conn, day, params, at)
+    choice = _choose(whole, params)
+    considered = Day(day, choice.considered, whole.inspectors, whole.travel)
+    plan, fallback = await _checked_plan(considered, params)
+    deferred = _defer(choice.deferred, day)
+    figures = _figures(whole, choice, plan) | {
+        "seconds": round(time.perf_counter() - begun, 2),
+        "fallback": fallback,
+        "candidates_cut": sum(len(call.duties) for call in whole.calls) >= params.candidates_max,
+    }
+    run_id, version = await store.save_plan(conn, plan, WallClock(day, params.zone), at, figures, deferred)
+    subject = f"roster:{day.isoformat()}"
+    await audit.record(conn, actor, "roster.plan", subject, {"run_id": run_id, "version": version}, at)
+    log.info("roster planned", day=day.isoformat(), version=version, **figures)
+    return Run(run_id, day, version, at, plan.seed, plan.solver, figures)
+
+
+async def _load(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime) -> Day:
+    inspectors = await store.working_inspectors(conn)
+    due_by = day + timedelta(days=params.horizon_days)
+    duties = await store.plannable_duties(conn, day, due_by, at, params.candidates_max)
+    doors = await store.doors(conn, sorted({duty.premises_id for duty in duties}))
+    calls = make_calls(doors, duties, day, params.call_rules(load_cycles(params.cycles_file)))
+    return Day(day, tuple(calls), tuple(inspectors), params.travel)
+
+
+def _choose(whole: Day, params: RosterParams) -> Choice:
+    """Choose in each independent group of inspectors: one district's backlog must not crowd out another's doors."""
+    choices = [
+        choose(group.calls, group.inspectors, capacity_factor=params.capacity_factor, spread=params.spread_share)
+        for group in split(whole)
+    ]
+    return Choice(
+        tuple(call for choice in choices for call in choice.considered),
+        tuple(call for choice in choices for call in choice.deferred),
+    )
+
+
+async def _checked_plan(day: Day, params: RosterParams) -> tuple[Plan, bool]:
+    """The solver's plan when the checker agrees, else the plain one (True); PlanningFailed when neither holds."""
+    try:
+        plan = await plan_apart(day, params.search, params.seed)
+        broken = await asyncio.to_thread(broken_rules, day, plan)
+        if not broken:
+            return plan, False
+        _REFUSED.inc()
+        log.error("roster refused by the checker", day=day.day.isoformat(), broken=_words(broken))
+    except PlanningFailed as failure:
+        _REFUSED.inc()
+        log.error("solver failed", day=day.day.isoformat(), error=str(failure))
+    plain = await asyncio.to_thread(plan_greedily, day, params.seed)
+    broken = await asyncio.to_thread(broken_rules, day, plain)
+    if broken:
+        raise PlanningFailed(f"the plain plan breaks rules as well: {_words(broken)}")
+    return plain, True
+
+
+def _words(broken: Sequence[Broken]) -> list[str]:
+    return [f"{one.rule.value}: {one.where} {one.sentence}" for one in broken[:20]]
+
+
+def _defer(calls: Sequence[Call], day: date) -> list[Omission]:
+    """Doors already due that the day cannot even consider get their omission too; doors due later wait silently."""
+    overdue = [call for call in calls if min(duty.due_on for duty in call.duties) <= day]
+    reason = f"the day holds far fewer visits than doors are due; {len(calls)} of less weight wait for a later day"
+    return [Omission(call, "capacity", reason, {"priority": call.priority}) for call in overdue]
+
+
+def _figures(whole: Day, choice: Choice, plan: Plan) -> dict[str, Any]:
+    visits = plan.visits()
+    return {
+        "inspectors": len(whole.inspectors),
+        "candidates": len(whole.calls),
+        "considered": len(choice.considered),
+        "deferred": len(choice.deferred),
+        "visits": len(visits),
+        "omitted": len(plan.omissions),
+        "mandatory": sum(call.mandatory for call in whole.calls),
+        "mandatory_served": sum(visit.call.mandatory for visit in visits),
+        "priority": sum(call.priority for call in choice.considered),
+        "priority_served": sum(visit.call.priority for visit in visits),
+        "travel_s": sum(roster.travel_s for roster in plan.rosters),
+    }

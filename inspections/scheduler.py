@@ -1,0 +1,69 @@
+"""The inspections service: keeps duties in step, plans tomorrow once at the configured local time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from inspections.params import RosterParams
+from inspections.planning import plan_day_once
+from inspections.upkeep import keep_alert_duties, open_periodic_duties
+from inspections.wallclock import local_day
+from inspections.worker import PlanningFailed
+
+__all__ = ["RosterParams", "Schedule", "run"]
+
+log = structlog.get_logger()
+_CONNECTED = Gauge("gaswarden_inspections_connected", "1 while inspections reach the database")
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+
+
+class Schedule:
+    """What is due when; remembers when periodic duties were opened and when a failed planning may be tried again."""
+
+    def __init__(self, pool: asyncpg.Pool, params: RosterParams) -> None:
+        self._pool = pool
+        self._params = params
+        self._periodic_from: datetime | None = None
+        self._plan_from: datetime | None = None
+
+    async def tick(self, at: datetime) -> None:
+        """Do everything that is due at a moment."""
+        await keep_alert_duties(self._pool, self._params, at)
+        if self._periodic_from is None or at >= self._periodic_from:
+            await open_periodic_duties(self._pool, self._params, at)
+            self._periodic_from = at + timedelta(seconds=self._params.periodic_every_s)
+        if self._plan_from is None or at >= self._plan_from:
+            await self._plan_tomorrow(at)
+
+    async def _plan_tomorrow(self, at: datetime) -> None:
+        if at.astimezone(self._params.zone).time() < self._params.plan_at:
+            return
+        tomorrow = local_day(at, self._params.zone) + timedelta(days=1)
+        try:
+            await plan_day_once(self._pool, tomorrow, self._params, at)
+        except PlanningFailed as failure:
+            self._plan_from = at + timedelta(seconds=self._params.replan_after_s)
+            log.error("no roster could be planned", day=tomorrow.isoformat(), error=str(failure))
+
+
+async def run(pool: asyncpg.Pool, params: RosterParams, ready: asyncio.Event | None = None) -> None:
+    """Work until cancelled; a lost database is logged once when lost and once when back."""
+    schedule = Schedule(pool, params)
+    lost = False
+    while True:
+        try:
+            await schedule.tick(datetime.now(UTC))
+            if lost:
+                log.info("database is back", service="inspections")
+            lost = False
+            if ready is not None:
+                ready.set()
+        except _LOST as error:
+            if not lost:
+                log.warning("database lost", service="inspections", error=repr(error))
+            lost = True
+        _CONNECTED.set(0 if lost else 1)
+        await asyncio.sleep(params.tick_s)
