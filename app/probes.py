@@ -5,7 +5,7 @@ process, also in one that runs no `http` service; without it they are on the `ht
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 from aiohttp import web
@@ -16,7 +16,7 @@ from sql import queries
 from sql.migrate import read_migrations
 
 _TIMEOUT_S = 2.0
-Check = Callable[[], Awaitable[str | None]]
+Check = Callable[[], Awaitable[str | None]]  # None when all is well, else the reason
 
 
 class CheckResult(BaseModel):
@@ -44,13 +44,14 @@ async def missing_migrations(conn: asyncpg.Connection) -> list[str]:
 
 
 class Probes:
-    """The three addresses, for one process. A check returns None, or the reason it fails."""
+    """The three addresses, for one process; `ingest_slot` is the slot it works, None when it runs no ingest."""
 
-    def __init__(self, pool: asyncpg.Pool, services: frozenset[str]) -> None:
+    def __init__(self, pool: asyncpg.Pool, ingest_slot: str | None) -> None:
         self._pool = pool
-        self._checks: Mapping[str, Check] = {"database": self._database, "migrations": self._migrations} | (
-            {"broker": _broker} if "ingest" in services else {}
-        )
+        self._slot = ingest_slot
+        self._checks: dict[str, Check] = {"database": self._database, "migrations": self._migrations}
+        if ingest_slot is not None:
+            self._checks["broker"] = self._broker
 
     def add_to(self, application: web.Application) -> None:
         """Add the routes to an application."""
@@ -84,10 +85,9 @@ class Probes:
             missing = await missing_migrations(conn)
         return f"not applied: {', '.join(missing)}" if missing else None
 
-
-async def _broker() -> str | None:
-    connected = REGISTRY.get_sample_value("gaswarden_ingest_connected")
-    return None if connected else "the ingest worker is not connected to the broker"
+    async def _broker(self) -> str | None:
+        connected = REGISTRY.get_sample_value("gaswarden_ingest_connected", {"slot": self._slot or ""})
+        return None if connected else f"the ingest worker of slot {self._slot} is not connected to the broker"
 
 
 async def _run(check: Check) -> CheckResult:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from sql.errors import Conflict, NotFound
 
-_UNREACHABLE = (
+UNREACHABLE = (
     ConnectionError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -94,7 +94,7 @@ def problem_of(error: BaseException) -> Problem | None:
             return Problem(422, f"A value cannot be stored: {error}")
         case web.HTTPException():
             return _from_aiohttp(error)
-        case _ if isinstance(error, _UNREACHABLE):
+        case _ if isinstance(error, UNREACHABLE):
             return Problem(503, "The database is not reachable; try again.", headers={"Retry-After": "2"})
     return None
 

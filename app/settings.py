@@ -22,6 +22,8 @@ from app.sources import (
 )
 from app.web import HttpParams
 from ingest.client import BrokerParams
+from ingest.subscriber import IngestParams
+from rules.evaluator import RuleParams
 
 
 def _postgres_url(url: SecretStr) -> SecretStr:
@@ -73,6 +75,8 @@ class Settings(BaseModel):
 
     database: DatabaseParams
     broker: BrokerParams = Field(default_factory=BrokerParams)
+    ingest: IngestParams = Field(default_factory=IngestParams)
+    rules: RuleParams = Field(default_factory=RuleParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
     city_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(

@@ -111,7 +111,7 @@ async def token(conn: asyncpg.Connection) -> str:
 
 @pytest.fixture
 async def client(pool: asyncpg.Pool) -> AsyncIterator[TestClient[Any, Any]]:
-    served = Web(pool, HttpParams(body_bytes_max=1024), EchoRoutes(pool).table(), Probes(pool, frozenset({"http"})))
+    served = Web(pool, HttpParams(body_bytes_max=1024), EchoRoutes(pool).table(), Probes(pool, None))
     async with TestClient(TestServer(served.application)) as opened:
         yield opened
 
@@ -295,13 +295,13 @@ async def test_not_ready_names_the_reason(pool: asyncpg.Pool, db: Any) -> None:
     await admin.execute("DELETE FROM schema_migration")
     await admin.close()
     application = web.Application()
-    Probes(pool, frozenset({"ingest"})).add_to(application)
+    Probes(pool, "east").add_to(application)
     async with TestClient(TestServer(application)) as opened, opened.get("/readyz") as response:
         body = await response.json()
     assert response.status == 503
     assert body["checks"]["database"] == {"ok": True, "reason": None}
     assert body["checks"]["migrations"]["reason"].startswith("not applied: 0001_initial.sql")
-    assert body["checks"]["broker"]["reason"] == "the ingest worker is not connected to the broker"
+    assert body["checks"]["broker"]["reason"] == "the ingest worker of slot east is not connected to the broker"
 
 
 async def test_openapi_is_served_and_shown(call: Call, client: TestClient[Any, Any]) -> None:

@@ -1,0 +1,65 @@
+"""The command line `gaswarden`: which commands there are, and what an error looks like."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import psycopg
+import typer
+
+from app.commands import people, service
+from app.commands.terminal import WentWrong, say
+from app.compose import CannotStart
+from app.embedded import EmbeddedError
+from app.logs import mask_text
+from app.problems import UNREACHABLE
+from app.sources import SettingsError
+from sql.errors import Conflict, NotFound
+from sql.migrate import MigrationError
+
+cli = typer.Typer(
+    name="gaswarden",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_REFUSALS = (WentWrong, CannotStart, NotFound, Conflict, MigrationError, EmbeddedError)
+_DATABASE_ERRORS = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error)
+
+
+@cli.callback()
+def gaswarden(
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings; the environment wins over it. [GASWARDEN_CONFIG]")
+    ] = None,
+) -> None:
+    """The backend of a city's gas-safety desk: meter telemetry in, alerts and inspection rosters out.
+
+    Settings come from DATABASE_URL, ADMIN_DATABASE_URL, MQTT_URL and GASWARDEN_ variables (docs/operations.md); without
+    the first and third, from the servers that `scripts/up` made for this clone.
+    Exit codes of every command: 0 done, 1 refused or found wrong, 2 wrong usage or settings.
+    """
+
+
+cli.command()(service.run)
+cli.command()(service.check)
+cli.command()(service.migrate)
+cli.add_typer(people.account, name="account")
+cli.add_typer(people.audit_commands, name="audit")
+
+
+def main() -> None:
+    """Run the command line; what goes wrong by itself or by the user is one sentence, never a trace."""
+    try:
+        cli()
+    except SettingsError as error:
+        say(f"settings: {error}")
+        sys.exit(2)
+    except _REFUSALS as error:
+        say(str(error))
+        sys.exit(1)
+    except _DATABASE_ERRORS as error:
+        say(mask_text(f"database: {str(error).strip() or type(error).__name__}"))
+        sys.exit(1)

@@ -1,0 +1,128 @@
+"""What every command needs: the settings, a connection, and ways to show a result to a person or to a program."""
+
+import asyncio
+import getpass
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.embedded import EmbeddedServers, default_directory
+from app.logs import configure_logging
+from app.settings import Settings, load_settings
+from app.sources import KeyPath
+from sql.actor import Actor
+from sql.pool import prepare_connection
+
+Result = TypeVar("Result")
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+console = Console()
+error_console = Console(stderr=True)
+
+
+class WentWrong(Exception):
+    """What was asked for cannot be done or was found wrong; the message is shown, the exit code is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and where each of them came from."""
+
+    settings: Settings
+    sources: Mapping[KeyPath, str]
+
+
+def load(context: typer.Context) -> Loaded:
+    """Read the settings once per command and set logging up; raises SettingsError."""
+    config: Path | None = context.find_root().params.get("config")
+    loaded = Loaded(*load_settings(os.environ, config, embedded_addresses()))
+    configure_logging(loaded.settings.log)
+    return loaded
+
+
+def embedded_addresses() -> dict[str, str]:
+    """The addresses of this clone's own servers, once `scripts/up` has made them; empty before."""
+    directory = default_directory()
+    if not (directory / "secrets.toml").exists():
+        return {}
+    servers = EmbeddedServers.open(directory)
+    return {
+        "DATABASE_URL": servers.database_url,
+        "ADMIN_DATABASE_URL": servers.admin_database_url,
+        "MQTT_URL": servers.mqtt_url,
+    }
+
+
+def console_actor() -> Actor:
+    """Who works at this command line, for the audit: the account of the operating system."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return Actor(f"console:{name}", "administrator")
+
+
+@asynccontextmanager
+async def connection(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """One connection as the serving role, with the product's codecs."""
+    conn = await asyncpg.connect(
+        settings.database.url.get_secret_value(),
+        timeout=10,
+        command_timeout=settings.database.command_timeout_s,
+        server_settings={"application_name": "gaswarden-console", "timezone": "UTC"},
+    )
+    try:
+        await prepare_connection(conn)
+        yield conn
+    finally:
+        await conn.close(timeout=5)
+
+
+def with_connection(context: typer.Context, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+    """Run `work` on one connection and return what it returns."""
+    settings = load(context).settings
+
+    async def run() -> Result:
+        async with connection(settings) as conn:
+            return await work(conn)
+
+    return asyncio.run(run())
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON on standard output; times in ISO 8601."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> object:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as a table; when standard output is no terminal nothing is cut."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+    shown = console if sys.stdout.isatty() else Console(width=240)
+    shown.print(table)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence for a person on standard error, so that standard output stays data."""
+    error_console.print(Text(sentence), soft_wrap=True)

@@ -1,0 +1,134 @@
+"""The composition root: opens the pool, builds the chosen services, and has them supervised."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from app.binding import Route
+from app.probes import Probes, missing_migrations
+from app.problems import UNREACHABLE
+from app.settings import Settings
+from app.supervision import Service, supervise
+from app.web import Web, serve
+from ingest import subscriber
+from rules import evaluator
+from rules.catalog import default_catalog
+from sql.pool import open_pool
+
+SERVICES = ("ingest", "rules", "inspections", "http")
+_RETRY_S = 0.5
+log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """The process cannot begin its work; the message says why and what to do."""
+
+
+async def run(settings: Settings, names: Iterable[str] = SERVICES) -> None:
+    """Run the named services in this process until a signal; raises CannotStart, or the failures of `supervise`."""
+    chosen = frozenset(names)
+    async with open_database(settings, "+".join(name for name in SERVICES if name in chosen)) as pool:
+        log.info("starting", services=sorted(chosen))
+        await supervise(build(settings, pool, chosen), drain_s=settings.drain_s)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, purpose: str) -> AsyncIterator[asyncpg.Pool]:
+    """Open the process's pool once the database answers, and check that it is migrated; raises CannotStart."""
+    await _await_database(settings)
+    async with open_pool(
+        settings.database.url.get_secret_value(),
+        application_name=f"gaswarden {purpose}",
+        size_max=settings.database.pool_max,
+        command_timeout_s=settings.database.command_timeout_s,
+    ) as pool:
+        async with pool.acquire() as conn:
+            missing = await missing_migrations(conn)
+        if missing:
+            raise CannotStart(f"the database lacks {', '.join(missing)}; run `gaswarden migrate`")
+        yield pool
+
+
+async def _await_database(settings: Settings) -> None:
+    """Wait for a database that is still starting; one that refuses our name or password is not waited for."""
+    deadline = asyncio.get_running_loop().time() + settings.database.start_wait_s
+    told = False
+    while True:
+        try:
+            conn = await asyncpg.connect(settings.database.url.get_secret_value(), timeout=5)
+        except UNREACHABLE as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise CannotStart(f"the database does not answer: {error or type(error).__name__}") from error
+            if not told:
+                log.warning("waiting for the database", error=str(error) or type(error).__name__)
+            told = True
+            await asyncio.sleep(_RETRY_S)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise CannotStart(f"the database refuses us: {error}") from error
+        else:
+            await conn.close()
+            return
+
+
+def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Mapping[str, Service]:
+    """The chosen services, and the probes' own listener when it has a port."""
+    builders: Mapping[str, Callable[[], Service]] = {
+        "ingest": partial(_ingest, settings, pool),
+        "rules": partial(_rules, settings, pool),
+        "inspections": partial(_inspections, settings, pool),
+        "http": partial(_http, settings, pool, chosen),
+    }
+    services = {name: builders[name]() for name in SERVICES if name in chosen}
+    if settings.http.probe_port is not None:
+        services["probes"] = _probes(settings, pool, chosen)
+    return services
+
+
+def _ingest(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(subscriber.run, pool, settings.ingest, settings.broker)
+
+
+def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(evaluator.run, pool, default_catalog(), settings.rules)
+
+
+def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
+    from inspections import scheduler
+
+    return partial(scheduler.run, pool, settings.roster)
+
+
+def _http(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Service:
+    probes = _probe_routes(settings, pool, chosen) if settings.http.probe_port is None else None
+    joined = Web(pool, settings.http, feature_routes(settings, pool), probes)
+    return partial(serve, joined.application, settings.http.host, settings.http.port, settings.http.drain_s)
+
+
+def _probes(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Service:
+    application = web.Application()
+    _probe_routes(settings, pool, chosen).add_to(application)
+    port = settings.http.probe_port or 0
+    return partial(serve, application, settings.http.probe_host, port, settings.http.drain_s, "probes")
+
+
+def _probe_routes(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Probes:
+    return Probes(pool, settings.ingest.slot if "ingest" in chosen else None)
+
+
+def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
+    """Every route the features offer."""
+    from ingest.routes import IngestRoutes
+    from inspections.routes import InspectionRoutes
+    from rules.routes import AlertRoutes
+
+    return [
+        *AlertRoutes(pool).table(),
+        *IngestRoutes(pool).table(),
+        *InspectionRoutes(pool).table(),
+    ]
