@@ -1,7 +1,7 @@
 """Named faults planted in a city, and harmless things that look like them: the truth that rules are scored on."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -189,20 +189,7 @@ def _leak(p: _Planter, detector: Device, start: datetime, level: int) -> Fault:
         detector, "leak_alarm", "leak_alarm", start, end, level=level, peak_lel_pct=float(p.rng.uniform(22, 45))
     )
     meter = p.meter_of(detector)
-    return fault if meter is None else _with_meter(fault, meter)
-
-
-def _with_meter(fault: Fault, meter: str) -> Fault:
-    return Fault(
-        fault.name,
-        fault.rule,
-        fault.alert,
-        fault.subject,
-        fault.start,
-        fault.end,
-        (*fault.devices, meter),
-        fault.values,
-    )
+    return fault if meter is None else replace(fault, devices=(*fault.devices, meter))
 
 
 def _leaks(p: _Planter) -> Iterable[Fault]:
@@ -219,7 +206,8 @@ def _valves(p: _Planter) -> Iterable[Fault]:
         start = p.moment((2.5 * 86_400, 4 * 86_400))
         if number < wanted:
             flow_lh = float(p.rng.uniform(30, 80))
-            yield _on(device, "flow_valve_closed", "flow_valve_closed", start, p.now, flow_lh=flow_lh)
+            fault = _on(device, "flow_valve_closed", "flow_valve_closed", start, p.now, flow_lh=flow_lh)
+            yield replace(fault, also=("micro_leak",))  # it never stops, either
         else:
             yield _harmless(device, "valve_closed_idle", "flow_valve_closed", start, p.now)
 

@@ -9,6 +9,8 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
 
 import mqtt5
 
@@ -20,6 +22,18 @@ class Broker:
     host: str
     port: int
     tls: ssl.SSLContext | None = field(default=None, compare=False)
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The broker of an address like mqtt://host:1883 or mqtts://host:8883; accounts in it are not used.
+
+        Raises ValueError when it is no such address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError(f"MQTT address {parts.scheme}://...: mqtt://host:port or mqtts://host:port is needed")
+        tls = parts.scheme == "mqtts"
+        return cls(parts.hostname, parts.port or (8883 if tls else 1883), ssl.create_default_context() if tls else None)
 
 
 class RefusedError(Exception):

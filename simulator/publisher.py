@@ -29,6 +29,9 @@ AT_ONCE: Final = 64  # packets joined into one write
 WAITING_MOST: Final = 2_000  # messages a gateway holds before it slows the source down
 
 
+Login = str | tuple[str, str]  # a gateway's password, or another account: (user, password)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """What came of one gateway's messages.
@@ -73,8 +76,9 @@ class UnknownGatewayError(Exception):
 class _Lane:
     """The way of one gateway's messages: waiting -> unacknowledged -> acknowledged."""
 
-    def __init__(self, gateway: str, password: str, broker: Broker, in_flight: int) -> None:
-        self.gateway, self.password, self.broker, self.in_flight = gateway, password, broker, in_flight
+    def __init__(self, gateway: str, login: Login, broker: Broker, in_flight: int) -> None:
+        self.gateway, self.broker, self.in_flight = gateway, broker, in_flight
+        self.user, self.password = (gateway, login) if isinstance(login, str) else login
         self.waiting: deque[Message] = deque()
         self.unacked: dict[int, Message] = {}
         self.wake, self.room, self.settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -127,7 +131,7 @@ class _Lane:
         }
         packet = mqtt5.ConnectPacket(
             self.gateway,
-            username=self.gateway,
+            username=self.user,
             password=self.password.encode(),
             clean_start=True,
             keep_alive=KEEP_ALIVE_S,
@@ -242,7 +246,7 @@ class _Lane:
 class Publisher:
     """Gateways that connect when they first have something to say, and stay until the `async with` block ends."""
 
-    def __init__(self, broker: Broker, credentials: Mapping[str, str], in_flight: int = 200) -> None:
+    def __init__(self, broker: Broker, credentials: Mapping[str, Login], in_flight: int = 200) -> None:
         self._broker, self._credentials, self._in_flight = broker, credentials, in_flight
         self._lanes: dict[str, _Lane] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -318,9 +322,16 @@ async def publish(
     messages: Iterable[Message],
     host: str,
     port: int,
-    credentials: Mapping[str, str],
+    credentials: Mapping[str, Login],
     progress: Callable[[int], None] | None = None,
 ) -> Published:
     """Publish messages, wait for every acknowledgement and disconnect; see Publisher to stay connected."""
     async with Publisher(Broker(host, port), credentials) as publisher:
         return await publisher.publish(messages, progress)
+
+
+async def go_on(publisher: Publisher, tick: Callable[[datetime], Message], per_s: float) -> None:
+    """Publish what `tick` says at about `per_s` messages a second, until cancelled."""
+    while True:
+        await asyncio.sleep(1 / per_s)
+        await publisher.publish([tick(datetime.now(UTC))])

@@ -1,4 +1,4 @@
-"""The simulator's gateways against a real broker: everything acknowledged, births, wills, refusals, lost connections."""
+"""The simulator's gateways against a real broker: acknowledgements, births, wills, refusals, lost connections."""
 
 import asyncio
 import json
@@ -64,10 +64,11 @@ async def test_a_played_history_reaches_the_broker_whole(broker: Broker) -> None
     """What is acknowledged is what was sent, and with the wills that is what a subscriber hears, byte for byte."""
     city = small_city()
     played = history(city)
-    listener, acknowledged = Listener(broker), []
+    passwords = credentials(city, broker)
+    listener, acknowledged = Listener(broker), list[int]()
     async with listener.client as client:
-        await client.subscribe("gas/v1/#")
-        published = await publish(played, broker.host, broker.port, credentials(city, broker), acknowledged.append)
+        await client.subscribe("gas/v1/#", max_qos=mqtt5.QoS.AT_LEAST_ONCE)
+        published = await publish(played, broker.host, broker.port, passwords, acknowledged.append)
         await listener.until(published.acknowledged + published.wills)
     spoken = [message.payload for message in played if message.kind != "lost"]
     returns = 1  # the flapping gateway's second birth
@@ -89,10 +90,11 @@ async def test_a_gateway_that_goes_silent_leaves_its_will_and_one_that_flaps_is_
         gateway for gateway in lost if not any(m.gateway == gateway for m in played[played_loss(played, gateway) :])
     }
     (flapping,) = set(lost) - silent
+    passwords = credentials(city, broker)
     listener = Listener(broker)
     async with listener.client as client:
-        await client.subscribe("gas/v1/+/+/status")
-        published = await publish(played, broker.host, broker.port, credentials(city, broker))
+        await client.subscribe("gas/v1/+/+/status", max_qos=mqtt5.QoS.AT_LEAST_ONCE)
+        published = await publish(played, broker.host, broker.port, passwords)
         await listener.until(len(city.gateways) + 1 + published.wills)
     latest = {topic.split("/")[3]: body for topic, body in listener.heard}
     first = {message.gateway: json.loads(message.payload) for message in reversed(played) if message.kind == "status"}
