@@ -57,10 +57,13 @@ async def premises_by_code(conn: asyncpg.Connection, code: str, actor: Actor) ->
 
 async def history(conn: asyncpg.Connection, premises_id: int) -> dict[str, list[asyncpg.Record]]:
     """Duties, visits, hazards and alerts of a door, newest first."""
-    return {
-        part: list(await conn.fetch(*queries[f"{part}_of_premises"].bind(premises_id=premises_id)))
-        for part in ("duties", "visits", "hazards", "alerts")
+    parts = {
+        "duties": queries["duties_of_premises"],
+        "visits": queries["visits_of_premises"],
+        "hazards": queries["hazards_of_premises"],
+        "alerts": queries["alerts_of_premises"],
     }
+    return {part: list(await conn.fetch(*query.bind(premises_id=premises_id))) for part, query in parts.items()}
 
 
 async def duties_page(

@@ -1,0 +1,108 @@
+"""Plans of a day: every hard rule, nothing lost, reproducible, mandatory first."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from inspections.checker import broken_rules
+from inspections.insertion import settle
+from inspections.model import Day, Window
+from inspections.planner import plan, plan_greedily
+from inspections.routing import Search, make_blocks
+from inspections.timetable import Ground
+from tests.unit.inspections_days import HOUR, call, day, days, inspector
+
+QUICK = Search(iterations_per_call=1, iterations_min=20)
+POLISHED = Search(iterations_per_call=1, iterations_min=40, polish_share=0.5)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(days())
+def test_any_day_keeps_every_rule_and_loses_nobody(any_day: Day) -> None:
+    """Whatever the day, the independent checker finds nothing, in the solver's plan and in the plain one."""
+    for made in (plan(any_day, QUICK, 7), plan(any_day, POLISHED, 7), plan_greedily(any_day, 7)):
+        assert broken_rules(any_day, made) == []
+        planned = [visit.call.premises_id for visit in made.visits()]
+        omitted = [omission.call.premises_id for omission in made.omissions]
+        assert sorted(planned + omitted) == [c.premises_id for c in any_day.calls]
+        assert all(omission.reason for omission in made.omissions)
+
+
+def test_same_seed_same_plan() -> None:
+    """A published roster can be made again: the same day and seed give the same plan, to the second."""
+    full = day([call(n, 1 + n % 9, priority=n % 17) for n in range(1, 90)], [inspector(1), inspector(2)])
+    assert plan(full, QUICK, 3) == plan(full, QUICK, 3)
+
+
+def test_mandatory_door_far_away_displaces_what_weighs_more_together() -> None:
+    """A mandatory door is served although the doors it displaces weigh far more than it does."""
+    near = [call(n, 1, priority=60) for n in range(1, 60)]
+    far = call(99, 40, priority=1, mandatory=True)
+    made = plan(day([*near, far]), QUICK, 1)
+    assert 99 in [visit.call.premises_id for visit in made.visits()]
+    assert {omission.constraint for omission in made.omissions} == {"crowded_out"}
+
+
+def test_nothing_worth_doing_is_left_when_there_is_time() -> None:
+    """Ten doors in an eight-hour day are all served, by either plan."""
+    easy = day([call(n, 1 + n % 3) for n in range(1, 11)])
+    assert plan(easy, QUICK, 1).omissions == ()
+    assert plan_greedily(easy, 1).omissions == ()
+
+
+def test_solver_beats_the_plain_plan_on_a_full_day() -> None:
+    """With more doors than time the search serves at least what nearest-next serves."""
+    full = day(
+        [call(n, 1 + (n * 7) % 23, priority=1 + n * n % 40) for n in range(1, 150)], [inspector(1), inspector(2)]
+    )
+    searched, plain = plan(full, Search(iterations_min=300, iterations_per_call=1), 1), plan_greedily(full, 1)
+    assert sum(v.call.priority for v in searched.visits()) > sum(v.call.priority for v in plain.visits())
+
+
+def test_door_to_door_in_one_building_takes_one_step() -> None:
+    """Set-up is spent once a building, then the doors follow each other after the step between flats."""
+    made = plan(day([call(n, 1) for n in range(1, 5)]), QUICK, 1)
+    visits = made.rosters[0].visits
+    assert [later.arrive_s - earlier.leave_s for earlier, later in pairwise(visits)] == [60] * 3
+
+
+def test_break_is_taken_between_visits_within_its_window() -> None:
+    """A day that crosses noon holds its whole break at the boundary of two visits."""
+    made = plan(day([call(n, 1 + n // 10) for n in range(1, 60)]), QUICK, 1)
+    roster = made.rosters[0]
+    assert roster.break_start_s is not None
+    assert roster.break_end_s == roster.break_start_s + 1800
+    assert 11 * HOUR + 1800 <= roster.break_start_s <= 13 * HOUR + 1800
+
+
+def test_short_day_before_noon_needs_no_break() -> None:
+    """Three visits end long before the break's window, so the inspector is back without one."""
+    roster = plan(day([call(n) for n in range(1, 4)]), QUICK, 1).rosters[0]
+    assert roster.break_start_s is None
+    assert roster.return_s < 11 * HOUR
+
+
+def test_blocks_keep_windows_and_mandatory_doors_alone() -> None:
+    """Seven plain doors of a building are blocks of three, three and one; the special ones stand alone."""
+    special = [call(8, mandatory=True), call(9, window=Window(0, 1))]
+    ground = Ground(day([*(call(n) for n in range(1, 8)), *special]))
+    sizes = sorted(len(block) for block in make_blocks(ground, 3))
+    assert sizes == [1, 1, 1, 3, 3]
+
+
+def test_settling_drops_the_least_first_and_mandatory_last() -> None:
+    """A route that is too long loses its lightest calls until it can be walked."""
+    calls = [call(n, priority=n, service_s=2 * HOUR) for n in range(1, 6)]
+    calls[0] = call(1, priority=1, service_s=2 * HOUR, mandatory=True)
+    ground = Ground(day(calls))
+    route, timed = settle(ground, 0, [0, 1, 2, 3, 4])
+    assert route == [0, 3, 4]
+    assert timed.return_s <= 16 * HOUR + 1800
+
+
+@pytest.mark.parametrize("inspectors", [[], [inspector()]])
+def test_day_without_calls(inspectors: list[object]) -> None:
+    """No doors, no rosters, no omissions."""
+    made = plan(day([], inspectors), QUICK, 1)  # type: ignore[arg-type]
+    assert (made.rosters, made.omissions) == ((), ())
