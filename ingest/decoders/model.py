@@ -19,12 +19,14 @@ class Moment:
 
     `at` is aware UTC, or naive when the sender gave local time without a zone (the device's site zone is applied when
     it is bound; `summer` then says what the sender says of daylight saving, None when it says nothing). None with
-    Clock.ARRIVAL: the message tells no time at all.
+    Clock.ARRIVAL: the message tells no time at all, or one relative to now: `offset_s` seconds from arrival to the
+    moment (negative: before).
     """
 
     clock: Clock
     at: datetime | None = None
     summer: bool | None = None
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,19 @@ class Asserted:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """A node or device said to be there or gone: births, deaths, last wills, availability topics."""
+    """A node or device said to be there or gone: births, deaths, last wills, availability topics.
+
+    `state` is online, offline, or stale (known no longer: its node was reborn and it was not yet). `stale` names the
+    values of it that are stale from this moment on; `cause` is what the sender says of the reason.
+    """
 
     node: str
     device: str | None
     state: str
     session: str | None
     moment: Moment
+    stale: tuple[str, ...] = ()
+    cause: str | None = None
 
 
 Observation = Measured | Asserted | Liveness
@@ -89,11 +97,13 @@ Observation = Measured | Asserted | Liveness
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the sender must be asked for, e.g. a Sparkplug rebirth: a topic and a payload to publish."""
+    """What the sender must be asked for, e.g. a Sparkplug rebirth: a topic and a payload to publish, and how."""
 
     topic: str
     payload: bytes
     reason: str
+    qos: int = 0
+    retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
