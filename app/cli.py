@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import people, service
+from app.commands import desk, people, service, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.embedded import EmbeddedError
@@ -46,6 +46,10 @@ def gaswarden(
 cli.command()(service.run)
 cli.command()(service.check)
 cli.command()(service.migrate)
+cli.command("import")(desk.import_registry)
+cli.command("ledger")(telemetry.show_ledger)
+cli.add_typer(telemetry.quarantine_commands, name="quarantine")
+cli.add_typer(desk.roster, name="roster")
 cli.add_typer(people.account, name="account")
 cli.add_typer(people.audit_commands, name="audit")
 

@@ -16,6 +16,9 @@ from app.settings import Settings
 from app.supervision import Service, supervise
 from app.web import Web, serve
 from ingest import subscriber
+from ingest.routes import IngestRoutes
+from inspections import scheduler
+from inspections.routes import InspectionRoutes
 from rules import evaluator
 from rules.catalog import default_catalog
 from sql.pool import open_pool
@@ -39,9 +42,12 @@ async def run(settings: Settings, names: Iterable[str] = SERVICES) -> None:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, purpose: str) -> AsyncIterator[asyncpg.Pool]:
-    """Open the process's pool once the database answers, and check that it is migrated; raises CannotStart."""
-    await _await_database(settings)
+async def open_database(settings: Settings, purpose: str, *, wait: bool = True) -> AsyncIterator[asyncpg.Pool]:
+    """Open the process's pool once the database answers, and check that it is migrated; raises CannotStart.
+
+    With `wait=False` a database that does not answer at once is an error.
+    """
+    await _await_database(settings, settings.database.start_wait_s if wait else 0.0)
     async with open_pool(
         settings.database.url.get_secret_value(),
         application_name=f"gaswarden {purpose}",
@@ -55,9 +61,9 @@ async def open_database(settings: Settings, purpose: str) -> AsyncIterator[async
         yield pool
 
 
-async def _await_database(settings: Settings) -> None:
+async def _await_database(settings: Settings, wait_s: float) -> None:
     """Wait for a database that is still starting; one that refuses our name or password is not waited for."""
-    deadline = asyncio.get_running_loop().time() + settings.database.start_wait_s
+    deadline = asyncio.get_running_loop().time() + wait_s
     told = False
     while True:
         try:
@@ -99,8 +105,6 @@ def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 
 def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
-    from inspections import scheduler
-
     return partial(scheduler.run, pool, settings.roster)
 
 
@@ -123,12 +127,10 @@ def _probe_routes(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]
 
 def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     """Every route the features offer."""
-    from ingest.routes import IngestRoutes
-    from inspections.routes import InspectionRoutes
     from rules.routes import AlertRoutes
 
     return [
         *AlertRoutes(pool).table(),
         *IngestRoutes(pool).table(),
-        *InspectionRoutes(pool).table(),
+        *InspectionRoutes(pool, settings.roster).table(),
     ]

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -23,6 +22,7 @@ from app.sources import (
 from app.web import HttpParams
 from ingest.client import BrokerParams
 from ingest.subscriber import IngestParams
+from inspections.params import RosterParams
 from rules.evaluator import RuleParams
 
 
@@ -30,14 +30,6 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     if urlsplit(url.get_secret_value()).scheme not in {"postgresql", "postgres"}:
         raise ValueError("must be a URL that starts with postgresql://")
     return url
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("must be the name of a time zone, such as Asia/Shanghai") from None
-    return name
 
 
 _EMBEDDED = "embedded server"
@@ -77,11 +69,9 @@ class Settings(BaseModel):
     broker: BrokerParams = Field(default_factory=BrokerParams)
     ingest: IngestParams = Field(default_factory=IngestParams)
     rules: RuleParams = Field(default_factory=RuleParams)
+    roster: RosterParams = Field(default_factory=RosterParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
-    city_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
-        "Asia/Shanghai", description="Time zone of the city: rosters and due dates are in its local time."
-    )
     drain_s: float = Field(
         30.0, gt=0, le=600, description="Longest time from SIGTERM until every service has ended, seconds."
     )

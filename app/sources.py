@@ -16,6 +16,7 @@ CONFIG_VARIABLE = "GASWARDEN_CONFIG"
 PLAIN_NAMES = {
     "DATABASE_URL": ("database", "url"),
     "ADMIN_DATABASE_URL": ("database", "admin_url"),
+    "GASWARDEN_CITY_TIMEZONE": ("roster", "city_timezone"),
 }
 # Read by the scripts, not by the services: where the clone keeps its servers, which programs to start.
 _SCRIPT_NAMES = frozenset({CONFIG_VARIABLE, "GASWARDEN_VAR", "GASWARDEN_PYTHON", "GASWARDEN_PG_BIN"})
@@ -131,5 +132,6 @@ def sentence(fault: ErrorDetails, sources: Mapping[KeyPath, str]) -> str:
     rule = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     shown = fault["input"]
     secret = any(word in ".".join(path).lower() for word in _SECRET_WORDS)
-    said = f" (it is {shown!r})" if isinstance(shown, str | int | float) and not secret else ""
+    tell = isinstance(shown, str | int | float) and not secret and repr(shown) not in rule
+    said = f" (it is {shown!r})" if tell else ""
     return f"{source}: {rule}{said}"

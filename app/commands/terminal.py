@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.compose import open_database
 from app.embedded import EmbeddedServers, default_directory
 from app.logs import configure_logging
 from app.settings import Settings, load_settings
@@ -97,6 +99,25 @@ def with_connection(context: typer.Context, work: Callable[[asyncpg.Connection],
             return await work(conn)
 
     return asyncio.run(run())
+
+
+def with_pool(context: typer.Context, work: Callable[[asyncpg.Pool, Settings], Awaitable[Result]]) -> Result:
+    """Run `work` on the product's pool, for what needs more than one connection, and return what it returns."""
+    settings = load(context).settings
+
+    async def run() -> Result:
+        async with open_database(settings, "console", wait=False) as pool:
+            return await work(pool, settings)
+
+    return asyncio.run(run())
+
+
+def as_date(text: str | None) -> date | None:
+    """A day given as YYYY-MM-DD; raises typer.BadParameter."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not a day written YYYY-MM-DD") from None
 
 
 def show_json(value: object) -> None:

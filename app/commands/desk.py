@@ -1,0 +1,158 @@
+"""Commands of the desk: the registry, alerts and rosters."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from app.commands.terminal import (
+    JsonOption,
+    WentWrong,
+    as_date,
+    console_actor,
+    error_console,
+    say,
+    show_json,
+    show_table,
+    with_connection,
+    with_pool,
+)
+from app.importer import ImportRefused, ImportReport, import_folder
+from app.settings import Settings
+from inspections.answers import DayAnswer, RosterAnswer
+from inspections.planning import Run, plan_day
+from inspections.routes import InspectionRoutes
+from inspections.worker import PlanningFailed
+
+roster = typer.Typer(no_args_is_help=True, help="The inspectors' days.")
+DayOption = Annotated[str | None, typer.Option(help="Local day, YYYY-MM-DD; default: tomorrow.")]
+_BAD_ROWS_SHOWN = 200
+
+
+def import_registry(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder with districts.csv, compounds.csv, ... (docs/operations.md).")],
+    strict: Annotated[bool, typer.Option("--strict", help="All rows or none.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import the registry from CSV files; importing the same files again changes nothing.
+
+    Every bad row is told with file, line, column and reason; the others are imported, with --strict none.
+    Exit codes: 0 all rows imported, 1 rows were refused, 2 wrong usage or settings.
+    """
+
+    async def work(conn: asyncpg.Connection) -> ImportReport:
+        with Progress(
+            TextColumn("{task.description}"), TimeElapsedColumn(), console=error_console, transient=True
+        ) as shown:
+            task = shown.add_task("reading", total=None)
+
+            def progress(file: str, rows: int) -> None:
+                shown.update(task, description=f"{file}: {rows:,} rows")
+
+            return await import_folder(
+                conn, folder, console_actor(), datetime.now(UTC), strict=strict, progress=progress
+            )
+
+    try:
+        report = with_connection(context, work)
+    except ImportRefused as error:
+        raise WentWrong(str(error)) from error
+    _show_json_report(report) if as_json else _show_report(report)
+    if report.bad:
+        kept = "the others are imported" if report.saved else "nothing is imported (--strict)"
+        raise WentWrong(f"{len(report.bad)} refused; {kept}")
+
+
+def _show_json_report(report: ImportReport) -> None:
+    files = [
+        {name: getattr(one, name) for name in ("file", "rows", "added", "changed", "same")} for one in report.files
+    ]
+    bad = [{"file": one.file, "line": one.line, "column": one.column, "reason": one.reason} for one in report.bad]
+    show_json({"saved": report.saved, "files": files, "refused": bad})
+
+
+def _show_report(report: ImportReport) -> None:
+    columns = ["file", "rows", "added", "changed", "same"]
+    show_table("Import", columns, [[getattr(one, column) for column in columns] for one in report.files])
+    for one in report.bad[:_BAD_ROWS_SHOWN]:
+        say(f"{one.file}:{one.line}: {one.column + ': ' if one.column else ''}{one.reason}")
+    if len(report.bad) > _BAD_ROWS_SHOWN:
+        say(f"... and {len(report.bad) - _BAD_ROWS_SHOWN} more; --json lists them all")
+
+
+@roster.command("plan")
+def roster_plan(context: typer.Context, day: DayOption = None, as_json: JsonOption = False) -> None:
+    """Plan a day anew and publish it as its next version. Audited.
+
+    Exit codes: 0 planned, 1 no plan could be made (the reason is printed), 2 wrong usage or settings.
+    """
+    wanted = as_date(day)
+
+    async def plan(pool: asyncpg.Pool, settings: Settings) -> Run:
+        at = datetime.now(UTC)
+        return await plan_day(pool, wanted or _tomorrow(settings, at), settings.roster, at, console_actor())
+
+    try:
+        run = with_pool(context, plan)
+    except PlanningFailed as error:
+        raise WentWrong(str(error)) from error
+    if as_json:
+        show_json({"day": run.day, "version": run.version, "solver": run.solver, "figures": run.figures})
+        return
+    say(f"{run.day}: version {run.version}, {run.solver}")
+    show_table("Figures", ["figure", "value"], run.figures.items())
+
+
+@roster.command("show")
+def roster_show(
+    context: typer.Context,
+    day: DayOption = None,
+    inspector: Annotated[str | None, typer.Option(help="Code of one inspector; default: all.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rosters of a day with each visit's reasons, newest version. The look is audited: it shows addresses.
+
+    Exit codes: 0 shown, 1 there is no roster, 2 wrong usage or settings.
+    """
+    wanted = as_date(day)
+
+    async def read(pool: asyncpg.Pool, settings: Settings) -> tuple[DayAnswer, Settings]:
+        routes = InspectionRoutes(pool, settings.roster)
+        return await routes.rosters(wanted or _tomorrow(settings, datetime.now(UTC)), console_actor()), settings
+
+    answer, settings = with_pool(context, read)
+    rosters = [one for one in answer.rosters if inspector in {None, one.inspector}]
+    if not rosters:
+        raise WentWrong(f"no roster on {answer.day} for {inspector or 'anybody'}")
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in rosters])
+        return
+    for one in rosters:
+        _show_roster(one, answer, settings)
+
+
+def _show_roster(one: RosterAnswer, answer: DayAnswer, settings: Settings) -> None:
+    zone = settings.roster.zone
+    title = f"{one.inspector} {one.name}, {answer.day}, version {answer.version}"
+    columns = ["#", "arrive", "leave", "door", "address", "must", "why"]
+    rows = [
+        (
+            visit.position,
+            f"{visit.arrive_at.astimezone(zone):%H:%M}",
+            f"{visit.leave_at.astimezone(zone):%H:%M}",
+            visit.premises,
+            f"{visit.address} {visit.unit}",
+            "must" if visit.mandatory else "",
+            "; ".join(visit.reasons),
+        )
+        for visit in one.visits
+    ]
+    show_table(title, columns, rows)
+
+
+def _tomorrow(settings: Settings, at: datetime) -> date:
+    return at.astimezone(settings.roster.zone).date() + timedelta(days=1)
