@@ -1,1 +1,5 @@
-"""MQTT message -> stored readings and events; writes the tables gateway, device, installation, batch, ledger, reading, event, conflict, quarantine and the states."""
+"""MQTT message -> stored readings and events.
+
+Writes the tables gateway, device, installation, batch, ledger, reading, event, gateway_event, conflict, quarantine,
+device_state and gateway_state.
+"""

@@ -1,4 +1,4 @@
-"""The registry of message formats: topic filter -> decoder, each with sample messages and the exact readings they give."""
+"""The registry of message formats: topic filter -> decoder, each with samples and the exact readings they give."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

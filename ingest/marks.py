@@ -66,7 +66,7 @@ def _mark_backfilled(report: Report, marks: list[int]) -> None:
 
 
 def _mark_steps(report: Report, device: Device, marks: list[int]) -> int:
-    """Mark values lower than an earlier unmarked one, and steps beyond Qmax; return the mark of the report's own value."""
+    """Mark falls below an earlier unmarked value, and steps beyond Qmax; return the mark of the own value."""
     highest: int | None = None
     last: tuple[int, int] | None = None
     limit = _hourly_limit_ml(device)

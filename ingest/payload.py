@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic reads these on 3.11
 
 from ingest.model import PAYLOAD_BYTES_MAX, Decoded, Event, GatewayStatus, Item, QuarantineReason, Rejected, Report
 

@@ -151,8 +151,10 @@ class _Worker:
         self._wake.set()
         try:
             async with asyncio.timeout(self._params.drain_timeout_s):
-                while (len(self._buffer) or not self._idle.is_set()) and not self._committer_ended():
-                    await asyncio.sleep(0.01)
+                while len(self._buffer) and not self._committer_ended():
+                    self._idle.clear()
+                    await self._idle.wait()
+                await self._idle.wait()
         except TimeoutError:
             log.warning("ingest_not_drained", slot=self._params.slot, waiting=len(self._buffer))
 
@@ -163,17 +165,23 @@ class _Worker:
 
     async def commit_batches(self) -> None:
         """Take a batch whenever one is due, commit it, acknowledge it; one at a time, in order."""
-        while True:
-            await self._until_due()
-            self._idle.clear()
-            messages = self._buffer.take()
-            if not self._buffer.is_full:
-                self._room.set()
-            _WAITING.labels(self._params.slot).set(len(self._buffer))
-            tally = await self._commit(messages)
-            await self._acknowledge(messages)
-            self._count(tally)
+        try:
+            while True:
+                await self._until_due()
+                self._idle.clear()
+                await self._commit_one()
+                self._idle.set()
+        finally:
             self._idle.set()
+
+    async def _commit_one(self) -> None:
+        messages = self._buffer.take()
+        if not self._buffer.is_full:
+            self._room.set()
+        _WAITING.labels(self._params.slot).set(len(self._buffer))
+        tally = await self._commit(messages)
+        await self._acknowledge(messages)
+        self._count(tally)
 
     async def _until_due(self) -> None:
         while True:

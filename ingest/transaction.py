@@ -1,4 +1,4 @@
-"""One batch, one transaction: readings, events, states, quarantine, ledger, batch. Poison is cut out of it by halves."""
+"""One batch, one transaction: readings, events, states, quarantine, ledger, batch. Poison is cut out by halves."""
 
 from collections import Counter
 from collections.abc import Sequence

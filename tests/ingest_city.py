@@ -23,7 +23,7 @@ NOW = datetime.now(UTC).replace(microsecond=0, minute=0, second=0)
 
 
 def register(admin_url: str, *, meters: int = 3, gateways: Iterable[str] = GATEWAYS) -> None:
-    """District D01; every gateway has meters `M-<gateway>-<n>` (with valve, Qmax 6000 L/h) and one detector `LD-<gateway>`."""
+    """District D01; each gateway has meters `M-<gateway>-<n>` (valve, Qmax 6000 L/h) and a detector `LD-<gateway>`."""
     with psycopg.connect(admin_url, autocommit=True) as conn:
         conn.execute("INSERT INTO district (code, name) VALUES (%s, 'One') ON CONFLICT DO NOTHING", (AREA,))
         for gateway in gateways:
@@ -42,7 +42,7 @@ def register(admin_url: str, *, meters: int = 3, gateways: Iterable[str] = GATEW
 
 
 def known_directory() -> Directory:
-    """What `register` makes, as a directory for pure tests: ids 1, 2 for the gateways, 10.. and 20.. for their meters."""
+    """What `register` makes, for pure tests: ids 1 and 2 for the gateways, 10.. and 20.. for their meters."""
     directory = Directory(recheck_s=1.0)
     gateways = [Gateway(1, "GW-1", AREA), Gateway(2, "GW-2", AREA)]
     devices = [
@@ -120,7 +120,7 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 15.0
     """Wait until the condition is true and return what it said."""
     async with asyncio.timeout(timeout_s):
         while not (found := await condition()):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - what we wait for is in another process
         return found
 
 

@@ -45,7 +45,7 @@ class Publisher:
         self._link = socket.create_connection((host, port), 5)
         self._link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         flags = 0b1100_0010
-        body = _text("MQTT") + bytes([4, flags]) + struct.pack(">H", 0) + _text(client_id) + "".encode()
+        body = _text("MQTT") + bytes([4, flags]) + struct.pack(">H", 0) + _text(client_id)
         body += _text(account[0]) + _text(account[1])
         self._link.sendall(b"\x10" + _length(len(body)) + body)
         answer = self._receive_exactly(4)

@@ -245,8 +245,8 @@ WHERE l.day BETWEEN $1 AND $2
   AND ($3::text[] IS NULL OR l.gateway IN (SELECT code FROM gateway WHERE area = ANY($3)))
 ORDER BY l.day, l.slot, l.gateway;
 
--- ledger_against_batches(first_day, last_day) --
--- Slots and days where the ledger and the sum of the batches disagree; a batch that spans midnight is counted with both.
+-- ledger_against_batches() --
+-- Slots whose whole ledger and the sum of whose batches disagree.
 WITH booked AS (
     SELECT slot, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, sum(late) AS late,
            sum(conflict) AS conflict, sum(quarantined) AS quarantined
@@ -259,8 +259,7 @@ WITH booked AS (
 SELECT slot, l.received AS ledger_received, b.received AS batch_received
 FROM booked l FULL JOIN batched b USING (slot)
 WHERE (l.received, l.stored, l.duplicate, l.late, l.conflict, l.quarantined)
-    IS DISTINCT FROM (b.received, b.stored, b.duplicate, b.late, b.conflict, b.quarantined)
-  AND $1::date <= $2::date;
+    IS DISTINCT FROM (b.received, b.stored, b.duplicate, b.late, b.conflict, b.quarantined);
 
 -- rows_against_batches(first_received_at, last_received_at, first_at, last_at) --
 -- Batches of a time of arrival whose rows are no longer the number they wrote; `first_at` and `last_at` bound the rows' moments.
@@ -384,7 +383,3 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (device_id, installed_at) DO UPDATE SET
     premises_id = excluded.premises_id, removed_at = excluded.removed_at,
     index_installed_ml = excluded.index_installed_ml, index_removed_ml = excluded.index_removed_ml;
-
--- notify_registry() --
--- Tell the ingest workers, at commit, that gateways or devices changed.
-SELECT pg_notify('gaswarden_registry', '');

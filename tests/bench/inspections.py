@@ -7,7 +7,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from inspections.checker import broken_rules
@@ -93,7 +93,8 @@ def run_day(seed: int, search: Search) -> list[dict[str, object]]:
     """Plan one generated day both ways."""
     day = district_day(seed)
     rows = []
-    for make in (lambda: plan_greedily(day, seed), lambda: plan(day, search, seed)):
+    makers: list[Callable[[], Plan]] = [lambda: plan_greedily(day, seed), lambda: plan(day, search, seed)]
+    for make in makers:
         begun = time.perf_counter()
         made = make()
         rows.append({"day": seed, **measure(day, made, time.perf_counter() - begun)})

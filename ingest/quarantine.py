@@ -1,0 +1,135 @@
+"""Quarantine heals: what waits is previewed, and replayed with its original times once its cause is gone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from ingest import store
+from ingest.binding import bind_message
+from ingest.directory import Directory
+from ingest.formats import read_message
+from ingest.model import Bound, Message, QuarantineReason, Refused, Tally
+from ingest.transaction import write_batch
+from sql import audit, queries
+from sql.actor import Actor
+
+SLOT = "replay"
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a replay would do with one waiting message; `reason` and `detail` are None when it would be stored."""
+
+    quarantine_id: int
+    topic: str
+    was: str
+    reason: QuarantineReason | None
+    detail: str | None
+
+
+async def quarantine_page(
+    conn: asyncpg.Connection,
+    reason: str | None,
+    gateway: str | None,
+    replayed: bool | None,
+    actor: Actor,
+    after: int | None,
+    page_size: int,
+) -> list[asyncpg.Record]:
+    """Quarantined messages, newest first, within the caller's areas; `after` is the last id seen."""
+    return list(
+        await conn.fetch(
+            *queries["quarantine_page"].bind(
+                reason=reason,
+                gateway=gateway,
+                replayed=replayed,
+                areas=actor.area_list(),
+                after=after,
+                page_size=page_size,
+            )
+        )
+    )
+
+
+async def preview(
+    conn: asyncpg.Connection, at: datetime, ids: Sequence[int] | None = None, reason: str | None = None
+) -> list[Prospect]:
+    """What a replay at `at` would do with the waiting messages, all or those chosen; nothing is changed.
+
+    Messages of which only the first bytes were kept cannot be replayed and are not listed.
+    """
+    prospects: list[Prospect] = []
+    after = 0
+    while page := await _waiting(conn, ids, reason, after):
+        after = page[-1]["quarantine_id"]
+        judged = await _judge(conn, [_message(row) for row in page], at)
+        prospects += [_prospect(row, one) for row, one in zip(page, judged, strict=True)]
+    return prospects
+
+
+async def replay(
+    pool: asyncpg.Pool, actor: Actor, at: datetime, ids: Sequence[int] | None = None, reason: str | None = None
+) -> Counter[str]:
+    """Store what can be stored now, page by page, and return how many became what.
+
+    Messages keep their first time of arrival; lateness counts up to `at`, so that rules record what is old and page
+    no one. What is still refused waits on, untouched. Every page is one audited transaction of the slot `replay`.
+    """
+    outcome: Counter[str] = Counter()
+    after = 0
+    async with pool.acquire() as conn:
+        while page := await _waiting(conn, ids, reason, after):
+            after = page[-1]["quarantine_id"]
+            tally = await _replay_page(conn, page, actor, at)
+            outcome.update(disposition.value for disposition in tally.dispositions)
+            outcome["still waiting"] += len(page) - len(tally.dispositions)
+    return outcome
+
+
+async def _replay_page(conn: asyncpg.Connection, page: Sequence[asyncpg.Record], actor: Actor, at: datetime) -> Tally:
+    judged = await _judge(conn, [_message(row) for row in page], at)
+    good = [one for one in judged if isinstance(one, Bound)]
+    if not good:
+        return Tally((), 0)
+    async with conn.transaction():
+        await store.lock_slot(conn, SLOT)
+        batch_id = await store.next_batch_id(conn)
+        tally = await write_batch(conn, SLOT, batch_id, good, expect_repeats=True, replayed_at=at)
+        details = {"batch": batch_id, "messages": len(good)}
+        await audit.record(conn, actor, "quarantine.replay", f"batch:{batch_id}", details, at)
+    return tally
+
+
+async def _waiting(
+    conn: asyncpg.Connection, ids: Sequence[int] | None, reason: str | None, after: int
+) -> list[asyncpg.Record]:
+    wanted = None if ids is None else list(ids)
+    query = queries["waiting_quarantine"]
+    return list(await conn.fetch(*query.bind(ids=wanted, reason=reason, after=after, page_size=_PAGE)))
+
+
+def _message(row: asyncpg.Record) -> Message:
+    return read_message(row["topic"], row["payload"], row["first_received_at"], quarantine_id=row["quarantine_id"])
+
+
+async def _judge(conn: asyncpg.Connection, messages: Sequence[Message], at: datetime) -> list[Bound | Refused]:
+    directory = Directory(recheck_s=0.0)
+    asked = directory.missing(messages, 0.0)
+    gateways = await store.gateways_by_code(conn, asked[0])
+    directory.learn(gateways, await store.devices_by_identity(conn, asked[1]), asked, 0.0)
+    return [bind_message(number, message, directory, at) for number, message in enumerate(messages)]
+
+
+def _prospect(row: asyncpg.Record, judged: Bound | Refused) -> Prospect:
+    rejected = judged.rejected if isinstance(judged, Refused) else None
+    return Prospect(
+        row["quarantine_id"],
+        row["topic"],
+        row["reason"],
+        None if rejected is None else rejected.reason,
+        None if rejected is None else rejected.detail,
+    )
