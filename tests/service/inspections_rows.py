@@ -1,0 +1,91 @@
+"""A small district in the database for tests of inspections, put there through the registry's own savers."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import asyncpg
+
+from inspections.params import RosterParams
+from inspections.registry import (
+    BuildingRow,
+    CompoundRow,
+    DistrictRow,
+    InspectorRow,
+    PremisesRow,
+    save_buildings,
+    save_compounds,
+    save_districts,
+    save_inspectors,
+    save_premises,
+)
+from tests.service.rules_rows import insert
+
+NOW = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)  # 19:00 in the city
+TOMORROW = date(2026, 11, 21)
+PARAMS = RosterParams(iterations_min=20, iterations_per_call=1)
+
+
+async def settle_town(conn: asyncpg.Connection, *, homes: int = 12, last_entered_on: date | None = None) -> None:
+    """City C, district D01 with a compound of three buildings, homes H-001.., and two inspectors."""
+    districts = [DistrictRow(code="C", name="City"), DistrictRow(code="D01", name="East", parent="C")]
+    await save_districts(conn, list(enumerate([*districts, DistrictRow(code="D02", name="West", parent="C")], 2)))
+    compounds = [CompoundRow(code="K1", name="Garden", district="D01", latitude=31.8, longitude=117.2)]
+    await save_compounds(conn, list(enumerate(compounds, 2)))
+    buildings = [
+        BuildingRow(code=f"B{n}", name=f"Block {n}", compound="K1", latitude=31.8 + n / 1000, longitude=117.2)
+        for n in (1, 2, 3)
+    ]
+    await save_buildings(conn, list(enumerate(buildings, 2)))
+    await save_premises(conn, list(enumerate([home(n, last_entered_on) for n in range(1, homes + 1)], 2)))
+    inspectors = [worker("I-1", "D01", ("household", "leak")), worker("I-2", "C", ("household",))]
+    await save_inspectors(conn, list(enumerate(inspectors, 2)))
+
+
+def home(number: int, last_entered_on: date | None = None) -> PremisesRow:
+    return PremisesRow(
+        code=f"H-{number:03d}",
+        building=f"B{1 + number % 3}",
+        unit=f"{number}",
+        address=f"1 Garden Road, flat {number}",
+        user_class="household",
+        contact_name=f"Resident {number}",
+        contact_phone="+86 555 0100",
+        last_entered_on=last_entered_on,
+    )
+
+
+def worker(code: str, area: str, skills: tuple[str, ...]) -> InspectorRow:
+    return InspectorRow.model_validate(
+        {
+            "code": code, "name": f"Inspector {code}", "area": area, "skills": skills, "start_latitude": 31.8,
+            "start_longitude": 117.2, "shift_start": "08:30", "shift_end": "16:30",
+        }
+    )  # fmt: skip
+
+
+async def premises_id(conn: asyncpg.Connection, code: str) -> int:
+    found: int = await conn.fetchval("SELECT premises_id FROM premises WHERE code = $1", code)
+    return found
+
+
+async def raise_alert(conn: asyncpg.Connection, code: str, **changes: Any) -> int:
+    """An open leak alert at a home."""
+    columns: dict[str, Any] = {
+        "rule_id": "leak_alarm", "rule_version": "1", "subject": f"device:{code}", "area": "D01",
+        "premises_id": await premises_id(conn, code), "severity": "critical", "state": "open", "firing": True,
+        "late": False, "sentence": "gas at 25 % of the lower explosive limit", "first_at": NOW, "last_at": NOW,
+        "raised_at": NOW, "evidence": {}, "visit": "mandatory",
+    }  # fmt: skip
+    return await insert(conn, "alert", "alert_id", **(columns | changes))
+
+
+async def visit_of(conn: asyncpg.Connection, code: str, day: date = TOMORROW) -> int | None:
+    """The visit to a home in the rosters in force on a day."""
+    visit_id: int | None = await conn.fetchval(
+        """SELECT v.visit_id FROM visit v JOIN roster r USING (roster_id) JOIN roster_run u USING (run_id)
+           JOIN premises p ON p.premises_id = v.premises_id WHERE p.code = $1 AND u.day = $2
+           ORDER BY u.version DESC LIMIT 1""",
+        code,
+        day,
+    )
+    return visit_id
