@@ -3,6 +3,7 @@
 Shared by the formats that carry free unit texts (SenML, Sparkplug B) and by those whose unit is fixed.
 """
 
+import math
 import re
 import struct
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ LEL_WORDS = frozenset({"lel"})
 _OTHER_WORDS = frozenset({
     "flow", "flowrate", "pressure", "temperature", "temp", "methane", "ch4", "concentration", "voltage", "current",
     "rssi", "rsrp", "signal", "humidity", "status", "state",
+    "hourly", "daily", "monthly", "interval", "consumption", "usage", "delta", "target",
 })  # fmt: skip
 # Event words of docs/payloads.md whose state is raised or cleared.
 EVENT_WORDS = frozenset({
@@ -133,7 +135,7 @@ def exact(value: float, *, single: bool = False) -> Decimal:
 
     `single` says that it came as 32 bits: 6842.784 and not 6842.7841796875.
     """
-    if single and value == value and abs(value) != float("inf"):
+    if single and math.isfinite(value):
         for digits in range(6, 10):
             text = f"{value:.{digits}g}"
             try:
