@@ -88,6 +88,7 @@ class _Planter:
         self.city, self.hours, self.now, self.plan = city, hours, now, plan
         self.rng = np.random.default_rng([seed, 5])
         self.places, self.fitted = city.places(), city.fitted()
+        self.device = {device.code: device for device in city.devices}
         self.midnight = hours.at((hours.count - 1) // 24 * 24)
         fittings = [fitting.device for fitting in city.installations]
         swapped = {fitting.premises for fitting in city.installations if fitting.removed_at}
@@ -148,8 +149,13 @@ def _harmless(device: Device, name: str, rule: str, start: datetime, end: dateti
 
 def _gateway_silent(p: _Planter) -> Iterable[Fault]:
     """A gateway goes silent: its last will is sent and none of its devices may alarm for itself."""
-    for _ in range(min(p.plan.gateway_silent, len(p.gateways) - 1)):
-        code = p.gateways.pop(int(p.rng.integers(0, len(p.gateways))))
+    swapping = {p.device[fitting.device].gateway for fitting in p.city.installations if fitting.removed_at}
+    candidates = [code for code in p.gateways if code not in swapping]
+    if len(candidates) < p.plan.gateway_silent or len(p.gateways) <= p.plan.gateway_silent:
+        raise ValueError(f"gateway_silent: {p.plan.gateway_silent} wanted, {len(candidates)} gateways fit; raise homes")
+    for index in p.rng.permutation(len(candidates))[: p.plan.gateway_silent]:
+        code = candidates[index]
+        p.gateways.remove(code)
         devices = tuple(device.code for device in p.city.devices if device.gateway == code)
         p.free -= set(devices)
         start = p.now - timedelta(days=3, seconds=float(p.rng.uniform(0, 20_000)))

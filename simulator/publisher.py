@@ -24,6 +24,7 @@ log = structlog.get_logger()
 KEEP_ALIVE_S: Final = 60
 CONNECT_TIMEOUT_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 5.0
+LOOK_S: Final = 0.2  # how soon a refused gateway ends a play
 TAKEN: Final = (mqtt5.PubAckReasonCode.SUCCESS, mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS)
 AT_ONCE: Final = 64  # packets joined into one write
 WAITING_MOST: Final = 2_000  # messages a gateway holds before it slows the source down
@@ -277,7 +278,9 @@ class Publisher:
         feeding = asyncio.create_task(self._feed(messages, lambda: report(1)))
         try:
             while not feeding.done():
-                await asyncio.wait({feeding, *self._tasks.values()}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {feeding, *self._tasks.values()}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                )
                 self._raise_failed()
             feeding.result()
         finally:

@@ -124,7 +124,7 @@ def _litres(
     litres += _commercial(rng, homes, shape, local_hour)
     litres += _heating(rng, habits, shape, local_hour, temperature_c)
     litres *= ~_away(rng, shape)
-    litres += _pilots(rng, habits, shape)
+    _light_pilots(rng, habits, litres)
     litres[np.array([home.tenure == "vacant" for home in homes])] = 0.0
     return np.minimum(litres, 2_300.0)  # below Qmax of the smallest meter
 
@@ -189,15 +189,13 @@ def _away(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.bo
     return away
 
 
-def _pilots(rng: np.random.Generator, habits: Sequence[Habits], shape: tuple[int, int]) -> Litres:
-    """Pilot flames; unless it is never off, one is put out for a night of 6 to 9 hours every 2 to 4 days."""
-    flow = np.zeros(shape)
+def _light_pilots(rng: np.random.Generator, habits: Sequence[Habits], litres: Litres) -> None:
+    """Pilot flames burn on; unless one is never off, the gas is shut for 6 to 9 hours of a night every 2 to 4 days."""
     for home, habit in enumerate(habits):
         if habit.pilot_lh == 0:
             continue
-        flow[home] = habit.pilot_lh
-        night = int(rng.integers(0, 4)) * 24
-        while not habit.pilot_never_off and night < shape[1]:
-            flow[home, night : night + int(rng.integers(6, 10))] = 0.0
+        litres[home] += habit.pilot_lh
+        night = int(rng.integers(0, 3)) * 24
+        while not habit.pilot_never_off and night < litres.shape[1]:
+            litres[home, night : night + int(rng.integers(6, 10))] = 0.0
             night += int(rng.integers(2, 5)) * 24
-    return flow
