@@ -4,7 +4,7 @@ Time in which we ourselves heard nobody counts against no one, and the devices o
 incident.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,7 +21,11 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A device or gateway that seems overdue. `heard_at`: by our clock; `offline_at`: since its will said so."""
+    """A device or gateway that seems overdue.
+
+    `heard_at`: by our clock. `gateway_heard_at`: a device's gateway, by our clock: its silence proves something only as
+    long as its gateway spoke. `offline_at`: since when a gateway's last will stands.
+    """
 
     subject_id: int
     code: str
@@ -31,6 +35,8 @@ class Quiet:
     meter_class: str | None = None
     user_class: str | None = None
     area: str = ""
+    gateway_id: int | None = None
+    gateway_heard_at: datetime | None = None
     offline_at: datetime | None = None
 
 
@@ -44,8 +50,19 @@ def outages(
     return found
 
 
+def merged(ours: Iterable[Outage]) -> list[Outage]:
+    """The same time as outages that do not overlap."""
+    found: list[Outage] = []
+    for outage in sorted(ours, key=lambda one: one.from_at):
+        if found and outage.from_at <= found[-1].to_at:
+            found[-1] = Outage(found[-1].from_at, max(found[-1].to_at, outage.to_at))
+        else:
+            found.append(outage)
+    return found
+
+
 def observed_s(from_at: datetime, to_at: datetime, ours: Sequence[Outage]) -> float:
-    """Seconds of a span in which we were listening."""
+    """Seconds of a span outside the outages, which must not overlap."""
     lost = timedelta()
     for outage in ours:
         overlap = min(to_at, outage.to_at) - max(from_at, outage.from_at)
@@ -53,18 +70,26 @@ def observed_s(from_at: datetime, to_at: datetime, ours: Sequence[Outage]) -> fl
     return (to_at - from_at - lost).total_seconds()
 
 
-def device_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
-    """Devices not heard for `intervals_missed` of their own intervals of observed time."""
-    return [
-        _silence(rule, f"device:{one.subject_id}", one, now, allowed_s)
-        for one in quiet
-        if rule.covers(one.device_kind, one.meter_class, one.user_class, one.area)
-        and observed_s(one.heard_at, now, ours) > (allowed_s := rule["intervals_missed"] * one.expected_interval_s)
-    ]
+def device_silent(
+    rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], gateways: Mapping[int, Sequence[Outage]], now: datetime
+) -> list[Finding]:
+    """Devices not heard for `intervals_missed` of their own intervals while we listened and their gateway spoke.
+
+    `gateways` holds each gateway's own outages.
+    """
+    found = []
+    for one in quiet:
+        if not rule.covers(one.device_kind, one.meter_class, one.user_class, one.area):
+            continue
+        excused = merged([*ours, *gateways.get(one.gateway_id or 0, ())])
+        allowed_s = rule["intervals_missed"] * one.expected_interval_s
+        if observed_s(one.heard_at, one.gateway_heard_at or now, excused) > allowed_s:
+            found.append(_silence(rule, f"device:{one.subject_id}", one, now, allowed_s))
+    return found
 
 
 def gateway_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
-    """Gateways not heard for `intervals_missed` intervals of observed time, or whose will has stood for `offline_min_s`."""
+    """Gateways not heard for `intervals_missed` of their intervals, or whose last will stands for `offline_min_s`."""
     found = []
     for one in quiet:
         allowed_s = rule["intervals_missed"] * one.expected_interval_s

@@ -110,13 +110,14 @@ def _clusters(rule: Rule, raises: Sequence[Event]) -> list[list[Event]]:
 def _building_finding(rule: Rule, building_id: int | None, cluster: Sequence[Event]) -> Finding:
     codes = sorted({event.code for event in cluster})
     minutes = (cluster[-1].at - cluster[0].at).total_seconds() / 60
+    sentence = f"{len(codes)} detectors of one building raised leak alarms within {minutes:.0f} min: {', '.join(codes)}"
     return Finding(
         rule_id=rule.rule_id,
         subject=f"building:{building_id}",
         first_at=cluster[0].at,
         last_at=cluster[-1].at,
         severity=rule.severity,
-        sentence=f"{len(codes)} detectors of one building raised leak alarms within {minutes:.0f} min: {', '.join(codes)}",
+        sentence=sentence,
         evidence=_samples(cluster),
         value=float(len(codes)),
         unit="devices",

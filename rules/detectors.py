@@ -205,7 +205,7 @@ def micro_leak(rule: Rule, window: Window) -> list[Finding]:
     An interval from the end of the last proof (or of what is known) to the next. The value is the steady floor: the
     lower fifth of the daily lowest flows, L/h. Ongoing while no proof has ended it.
     """
-    spans = _unproved_spans(rule, window.pairs)
+    spans = _unproved_spans(_runs(rule, window.pairs))
     long_enough = (pl.col("observed_s") >= rule["days"] * 86_400) & (
         pl.col("observed_s") >= rule["observed_share_min"] * pl.col("known_s")
     )
@@ -223,20 +223,21 @@ def micro_leak(rule: Rule, window: Window) -> list[Finding]:
     return [_leak_finding(rule, window, row) for row in found.iter_rows(named=True)]
 
 
-def _unproved_spans(rule: Rule, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Stretches between proofs: `device_id, span, first_at, last_at, observed_s, known_s, pulse_ml`."""
+def _runs(rule: Rule, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Stretches of pairs that all moved, or all did not; `proof` marks pauses that prove no leak, `span` counts them.
+
+    Columns: `device_id, quiet, pulse_ml, from_at, at, known_s, observed_s, proof, span`.
+    """
     quiet = (pl.col("moved_ml") == 0).fill_null(value=False)
-    seen = pl.col("span_s") <= rule["sample_gap_max_min"] * 60
-    observed_s = pl.when(quiet | (seen & pl.col("moved_ml").is_not_null())).then(pl.col("span_s")).otherwise(0.0)
-    runs = (
-        pairs.with_columns(quiet.alias("quiet"), observed_s.alias("observed_s"))
+    seen = (pl.col("span_s") <= rule["sample_gap_max_min"] * 60) & pl.col("moved_ml").is_not_null()
+    return (
+        pairs.with_columns(
+            quiet.alias("quiet"), pl.when(quiet | seen).then(pl.col("span_s")).otherwise(0.0).alias("observed_s")
+        )
         .with_columns(pl.struct("device_id", "quiet").rle_id().alias("run"))
         .group_by("run", maintain_order=True)
         .agg(
-            pl.col("device_id").first(),
-            pl.col("quiet").first(),
-            pl.col("pulse_ml").first(),
-            pl.col("from_at").first(),
+            pl.col("device_id", "quiet", "pulse_ml", "from_at").first(),
             pl.col("at").last(),
             pl.col("span_s").sum().alias("known_s"),
             pl.col("observed_s").sum(),
@@ -244,15 +245,17 @@ def _unproved_spans(rule: Rule, pairs: pl.DataFrame) -> pl.DataFrame:
         .with_columns((pl.col("quiet") & (pl.col("known_s") >= proof_s(rule, pl.col("pulse_ml")))).alias("proof"))
         .with_columns(pl.col("proof").cast(pl.Int64).cum_sum().over("device_id").alias("span"))
     )
+
+
+def _unproved_spans(runs: pl.DataFrame) -> pl.DataFrame:
+    """Stretches between proofs: `device_id, span, first_at, last_at, observed_s, known_s`."""
     return (
         runs.filter(~pl.col("proof"))
         .group_by("device_id", "span", maintain_order=True)
         .agg(
             pl.col("from_at").first().alias("first_at"),
             pl.col("at").last().alias("last_at"),
-            pl.col("observed_s").sum(),
-            pl.col("known_s").sum(),
-            pl.col("pulse_ml").first(),
+            pl.col("observed_s", "known_s").sum(),
         )
     )
 
@@ -327,6 +330,35 @@ def _leak_finding(rule: Rule, window: Window, row: Mapping[str, object]) -> Find
         unit="L/h",
         ongoing=last_at == row["newest_at"] and window.until is None,
     )
+
+
+# ---------------------------------------------------------------------------------------------- what ends a condition
+
+
+def ended(rule: Rule, window: Window) -> dict[int, datetime]:
+    """Per device the newest moment that proves the rule's condition over; absent when nothing proves it.
+
+    A micro-leak ends at a pause long enough to prove it. Flow through a closed valve ends when the valve is said to be
+    open, or the register stood still for `recent_h`: the newest value is then the moment. A register that went
+    backwards does not become right by waiting.
+    """
+    if window.until is not None or window.pairs.is_empty():
+        return {}
+    if rule.kind == "micro_leak":
+        proofs = _runs(rule, window.pairs).filter("proof").group_by("device_id").agg(pl.col("at").max())
+        return dict(proofs.iter_rows())
+    if rule.kind == "flow_valve_closed":
+        moved_at = pl.col("at").filter(pl.col("moved_ml") != 0).max()
+        quiet = window.pairs.group_by("device_id").agg(pl.col("at").max(), moved_at.alias("moved_at"))
+        still = pl.col("moved_at").is_null() | (
+            pl.col("at") - pl.col("moved_at") > pl.duration(seconds=int(rule["recent_h"] * 3600))
+        )
+        last = pl.col("closed").last()
+        opened = window.valves.group_by("device_id").agg(pl.col("at").last().alias("opened_at"), last)
+        joined = quiet.join(opened.filter(~pl.col("closed")), on="device_id", how="left")
+        over = joined.filter(still | pl.col("opened_at").is_not_null())
+        return dict(over.select("device_id", "at").iter_rows())
+    return {}
 
 
 def _moment(value: object) -> datetime:

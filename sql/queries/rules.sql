@@ -1,1 +1,373 @@
 -- Statements of the package `rules`. Format: see sql/__init__.py.
+
+-- add_cursors(stream) --
+-- Give every slot that ever committed a batch its cursor; a new slot starts before its first batch.
+WITH RECURSIVE known (slot) AS (
+    (SELECT slot FROM batch ORDER BY slot LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.slot FROM batch next WHERE next.slot > known.slot ORDER BY next.slot LIMIT 1)
+    FROM known WHERE known.slot IS NOT NULL
+)
+INSERT INTO rule_cursor (stream, slot, batch_id)
+SELECT $1, slot, 0 FROM known WHERE slot IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- waiting_slots(stream) --
+-- Slots with batches that a stream has not evaluated.
+SELECT c.slot FROM rule_cursor c
+WHERE c.stream = $1 AND EXISTS (SELECT FROM batch b WHERE b.slot = c.slot AND b.batch_id > c.batch_id)
+ORDER BY c.slot;
+
+-- claim_cursor(stream, slot) --
+-- The last evaluated batch of a slot, locked until the results are committed; nothing while another process holds it.
+SELECT batch_id FROM rule_cursor WHERE stream = $1 AND slot = $2 FOR UPDATE SKIP LOCKED;
+
+-- advance_cursor(stream, slot, batch_id) --
+-- Remember how far a stream has evaluated a slot.
+UPDATE rule_cursor SET batch_id = $3 WHERE stream = $1 AND slot = $2;
+
+-- event_batches_after(slot, batch_id, count) --
+-- The next batches of a slot in commit order, for the events stream.
+SELECT batch_id, event_rows FROM batch WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
+
+-- reading_batches_after(slot, batch_id, count) --
+-- The next batches of a slot in commit order, with the devices and the device time they touched.
+SELECT batch_id, device_ids, first_at, last_at FROM batch WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
+
+-- events_of_batches(batch_ids, kinds) --
+-- Events of some kinds in batches, each with its device and the place it was in at that moment.
+SELECT e.device_id, d.code, e.kind, e.state, e.at, d.kind AS device_kind, d.meter_class, p.user_class,
+       coalesce(x.code, g.area) AS area, p.building_id, e.level, e.lel_pct, e.test, e.late, s.status,
+       CASE WHEN s.leak_state = 'cleared' THEN s.leak_at END AS cleared_at
+FROM event e
+JOIN device d ON d.device_id = e.device_id
+JOIN gateway g ON g.gateway_id = d.gateway_id
+LEFT JOIN device_state s ON s.device_id = e.device_id
+LEFT JOIN installation i ON i.device_id = e.device_id AND i.installed_at <= e.at
+     AND (i.removed_at IS NULL OR i.removed_at > e.at)
+LEFT JOIN premises p ON p.premises_id = i.premises_id
+LEFT JOIN building b ON b.building_id = p.building_id
+LEFT JOIN compound c ON c.compound_id = b.compound_id
+LEFT JOIN district x ON x.district_id = c.district_id
+WHERE e.batch_id = ANY($1) AND e.kind = ANY($2);
+
+-- leak_alarms_in_buildings(building_ids, since, until) --
+-- Leak alarms raised in some buildings within a time.
+SELECT e.device_id, d.code, e.kind, e.state, e.at, p.building_id, e.level, e.lel_pct, e.test, e.late
+FROM premises p
+JOIN installation i ON i.premises_id = p.premises_id
+JOIN device d ON d.device_id = i.device_id
+JOIN event e ON e.device_id = i.device_id AND e.at >= i.installed_at AND (i.removed_at IS NULL OR i.removed_at > e.at)
+WHERE p.building_id = ANY($1) AND e.at >= $2 AND e.at <= $3
+  AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test;
+
+-- readings_window(device_ids, since, until) --
+-- Registers and status words of devices within a time; -1 stands for unknown (both are never negative).
+SELECT device_id, at, coalesce(index_ml, -1), flags, coalesce(status, -1)
+FROM reading
+WHERE device_id = ANY($1) AND at > $2 AND at <= $3 AND (index_ml IS NOT NULL OR status IS NOT NULL);
+
+-- window_devices(device_ids) --
+-- What the window rules need to know of devices, with the class and area of where they are now.
+SELECT d.device_id, d.code, d.kind, d.meter_class, p.user_class, coalesce(x.code, g.area) AS area,
+       d.pulse_ml::bigint AS pulse_ml, d.register_wrap_ml, d.qmax_lh::double precision AS qmax_lh
+FROM device d
+JOIN gateway g ON g.gateway_id = d.gateway_id
+LEFT JOIN installation i ON i.device_id = d.device_id AND i.removed_at IS NULL
+LEFT JOIN premises p ON p.premises_id = i.premises_id
+LEFT JOIN building b ON b.building_id = p.building_id
+LEFT JOIN compound c ON c.compound_id = b.compound_id
+LEFT JOIN district x ON x.district_id = c.district_id
+WHERE d.device_id = ANY($1);
+
+-- valve_facts(device_ids, since) --
+-- Valve assertions of devices: events since a moment, and the newest one known, however old.
+SELECT device_id, at, state = 'closed' AS closed, true AS exact
+FROM event WHERE device_id = ANY($1) AND at > $2 AND kind = 'valve' AND NOT test
+UNION ALL
+SELECT device_id, valve_at, valve = 'closed', false
+FROM device_state WHERE device_id = ANY($1) AND valve_at IS NOT NULL AND valve IS NOT NULL;
+
+-- installation_boundaries(device_ids, since) --
+-- Moments at which devices were installed or removed.
+SELECT device_id, installed_at AS at FROM installation WHERE device_id = ANY($1) AND installed_at > $2
+UNION
+SELECT device_id, removed_at FROM installation WHERE device_id = ANY($1) AND removed_at > $2;
+
+-- closings(rule_ids, device_ids) --
+-- When each rule's newest closed alert of each device was closed.
+SELECT rule_id, device_id, max(closed_at) AS closed_at
+FROM alert
+WHERE rule_id = ANY($1) AND subject IN (SELECT 'device:' || id FROM unnest($2::int[]) AS id)
+  AND state IN ('verified', 'dismissed')
+GROUP BY rule_id, device_id;
+
+-- open_alerts(rule_ids, subjects) --
+-- Open alerts of pairs of rule and subject, locked.
+SELECT * FROM alert
+WHERE (rule_id, subject) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+  AND state NOT IN ('verified', 'dismissed')
+ORDER BY alert_id FOR UPDATE;
+
+-- closed_alerts(rule_ids, subjects) --
+-- The newest closed episodes of pairs of rule and subject, at most twenty of each.
+SELECT a.* FROM unnest($1::text[], $2::text[]) AS wanted (rule_id, subject)
+CROSS JOIN LATERAL (
+    SELECT * FROM alert
+    WHERE alert.rule_id = wanted.rule_id AND alert.subject = wanted.subject AND state IN ('verified', 'dismissed')
+    ORDER BY alert_id DESC LIMIT 20
+) a;
+
+-- firing_alerts(rule_ids, subjects) --
+-- Open alerts of some rules and subjects that telemetry still shows: rule, subject, newest event time.
+SELECT rule_id, subject, device_id, last_at FROM alert
+WHERE rule_id = ANY($1) AND subject = ANY($2) AND state NOT IN ('verified', 'dismissed') AND firing;
+
+-- device_places(device_ids, ats) --
+-- Where each device was at a moment; a device never installed is where its gateway is.
+SELECT wanted.device_id, d.gateway_id, p.premises_id, p.building_id, coalesce(x.code, g.area) AS area
+FROM unnest($1::int[], $2::timestamptz[]) AS wanted (device_id, at)
+JOIN device d ON d.device_id = wanted.device_id
+JOIN gateway g ON g.gateway_id = d.gateway_id
+LEFT JOIN LATERAL (
+    SELECT premises_id FROM installation i
+    WHERE i.device_id = wanted.device_id AND i.installed_at <= wanted.at
+      AND (i.removed_at IS NULL OR i.removed_at > wanted.at)
+    ORDER BY installed_at DESC LIMIT 1
+) i ON true
+LEFT JOIN premises p ON p.premises_id = i.premises_id
+LEFT JOIN building b ON b.building_id = p.building_id
+LEFT JOIN compound c ON c.compound_id = b.compound_id
+LEFT JOIN district x ON x.district_id = c.district_id;
+
+-- building_places(building_ids) --
+-- The district of buildings.
+SELECT b.building_id, x.code AS area
+FROM building b JOIN compound c USING (compound_id) JOIN district x USING (district_id)
+WHERE b.building_id = ANY($1);
+
+-- gateway_places(gateway_ids) --
+-- The district of gateways.
+SELECT gateway_id, area FROM gateway WHERE gateway_id = ANY($1);
+
+-- insert_alerts(rows) --
+-- Open new alerts; a pair of rule and subject that already has an open one is left out of the answer.
+INSERT INTO alert (rule_id, rule_version, subject, area, device_id, gateway_id, premises_id, building_id, severity, state,
+    firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
+    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id)
+SELECT rule_id, rule_version, subject, area, device_id, gateway_id, premises_id, building_id, severity, state,
+    firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
+    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id
+FROM jsonb_to_recordset($1::jsonb) AS r (
+    rule_id text, rule_version text, subject text, area text, device_id int, gateway_id int, premises_id int,
+    building_id int, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
+    last_at timestamptz, raised_at timestamptz, unit text, first_value double precision, last_value double precision,
+    worst_value double precision, count int, evidence jsonb, visit text, owner text, cleared_at timestamptz,
+    closed_at timestamptz, cause text, confirmed boolean, episode int, previous_alert_id bigint)
+ON CONFLICT (rule_id, subject) WHERE state NOT IN ('verified', 'dismissed') DO NOTHING
+RETURNING alert_id, rule_id, subject;
+
+-- update_alerts(rows) --
+-- Write what changed in alerts; identity, place and rule version stay.
+UPDATE alert SET severity = r.severity, state = r.state, firing = r.firing, late = r.late, sentence = r.sentence,
+    first_at = r.first_at, last_at = r.last_at, unit = r.unit, first_value = r.first_value, last_value = r.last_value,
+    worst_value = r.worst_value, count = r.count, evidence = r.evidence, owner = r.owner, cleared_at = r.cleared_at,
+    closed_at = r.closed_at, cause = r.cause, confirmed = r.confirmed
+FROM jsonb_to_recordset($1::jsonb) AS r (
+    alert_id bigint, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
+    last_at timestamptz, unit text, first_value double precision, last_value double precision,
+    worst_value double precision, count int, evidence jsonb, owner text, cleared_at timestamptz, closed_at timestamptz,
+    cause text, confirmed boolean)
+WHERE alert.alert_id = r.alert_id;
+
+-- add_alert_steps(rows) --
+-- Add rows to timelines, in the order given.
+INSERT INTO alert_step (alert_id, at, step, from_state, to_state, actor, reason, note, evidence)
+SELECT alert_id, at, step, from_state, to_state, actor, reason, note, evidence
+FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
+    alert_id bigint, at timestamptz, step text, from_state text, to_state text, actor text, reason text, note text,
+    evidence jsonb)) WITH ORDINALITY AS r
+ORDER BY ordinality;
+
+-- notify_alerts(alert_ids) --
+-- Tell listeners which alerts changed, when the transaction commits.
+SELECT pg_notify('gaswarden_alert', id::text) FROM unnest($1::bigint[]) AS id;
+
+-- remember_rule_versions(rows) --
+-- Keep what a rule says, word for word, the first time this version is used.
+INSERT INTO rule_version (rule_id, version, definition, first_used_at)
+SELECT rule_id, version, definition, first_used_at
+FROM jsonb_to_recordset($1::jsonb) AS r (rule_id text, version text, definition jsonb, first_used_at timestamptz)
+ON CONFLICT DO NOTHING;
+
+-- listening_since() --
+-- Our first and newest batch by our clock, and the shortest interval at which anything should be heard.
+SELECT (SELECT first_received_at FROM batch ORDER BY batch_id LIMIT 1) AS first_at,
+       (SELECT max(last_received_at) FROM batch) AS newest_at,
+       least((SELECT min(expected_interval_s) FROM device), (SELECT min(expected_interval_s) FROM gateway)) AS interval_s;
+
+-- batch_gaps(since, gap_s) --
+-- Times longer than `gap_s` seconds in which no batch arrived.
+SELECT previous_at, at FROM (
+    SELECT last_received_at AS at, lag(last_received_at) OVER (ORDER BY last_received_at) AS previous_at
+    FROM batch WHERE last_received_at >= $1
+) arrivals
+WHERE at - previous_at > make_interval(secs => $2);
+
+-- claim_tick() --
+-- Whether this process may do the tick; held until the transaction ends.
+SELECT pg_try_advisory_xact_lock(hashtext('gaswarden.rules.tick'));
+
+-- silent_gateways(rule_id, now, intervals_missed, offline_min_s, observed_from, count) --
+-- Gateways that may be silent and have no open alert for it, nor one closed by a person for the very same silence.
+SELECT * FROM (
+    SELECT g.gateway_id AS subject_id, g.code, g.area, g.expected_interval_s,
+           greatest(s.last_received_at, $5::timestamptz) AS heard_at,
+           CASE WHEN s.state = 'offline' THEN s.last_received_at END AS offline_at
+    FROM gateway g LEFT JOIN gateway_state s ON s.gateway_id = g.gateway_id
+) q
+WHERE (heard_at < $2::timestamptz - make_interval(secs => $3::double precision * expected_interval_s)
+       OR offline_at < $2::timestamptz - make_interval(secs => $4::double precision))
+  AND NOT EXISTS (
+      SELECT FROM alert a WHERE a.rule_id = $1 AND a.subject = 'gateway:' || subject_id
+      AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
+ORDER BY heard_at, subject_id LIMIT $6;
+
+-- silent_devices(rule_id, intervals_missed, observed_from, count) --
+-- Devices that may be silent while their gateway was heard, and have no open alert nor a closed one of this silence.
+SELECT * FROM (
+    SELECT d.device_id AS subject_id, d.code, d.kind AS device_kind, d.meter_class, p.user_class,
+           coalesce(x.code, g.area) AS area, d.expected_interval_s, g.gateway_id,
+           gs.last_received_at AS gateway_heard_at,
+           greatest(s.last_received_at, i.installed_at, $3::timestamptz) AS heard_at
+    FROM device d
+    JOIN gateway g ON g.gateway_id = d.gateway_id
+    JOIN gateway_state gs ON gs.gateway_id = g.gateway_id
+    LEFT JOIN device_state s ON s.device_id = d.device_id
+    LEFT JOIN installation i ON i.device_id = d.device_id AND i.removed_at IS NULL
+    LEFT JOIN premises p ON p.premises_id = i.premises_id
+    LEFT JOIN building b ON b.building_id = p.building_id
+    LEFT JOIN compound c ON c.compound_id = b.compound_id
+    LEFT JOIN district x ON x.district_id = c.district_id
+    WHERE i.device_id IS NOT NULL
+       OR (s.device_id IS NOT NULL AND NOT EXISTS (SELECT FROM installation r WHERE r.device_id = d.device_id))
+) q
+WHERE gateway_heard_at - heard_at > make_interval(secs => $2::double precision * expected_interval_s)
+  AND NOT EXISTS (
+      SELECT FROM alert a WHERE a.rule_id = $1 AND a.subject = 'device:' || subject_id
+      AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
+ORDER BY heard_at DESC, subject_id LIMIT $4;
+
+-- gateway_outages(gateway_ids, since, rule_ids, now) --
+-- Times in which gateways were away: from a will to the next birth, and incidents of silence.
+SELECT gateway_id, received_at AS from_at,
+       coalesce(lead(received_at) OVER (PARTITION BY gateway_id ORDER BY received_at), $4::timestamptz) AS to_at, state = 'offline' AS away
+FROM gateway_event WHERE gateway_id = ANY($1) AND received_at >= $2
+UNION ALL
+SELECT gateway_id, first_at, coalesce(closed_at, $4::timestamptz), true
+FROM alert WHERE rule_id = ANY($3) AND gateway_id = ANY($1) AND subject = 'gateway:' || gateway_id;
+
+-- heard_again(rule_ids) --
+-- Open silences whose device or gateway has been heard since.
+SELECT a.rule_id, a.subject FROM alert a
+LEFT JOIN device_state s ON a.subject LIKE 'device:%' AND s.device_id = a.device_id
+LEFT JOIN gateway_state g ON a.subject LIKE 'gateway:%' AND g.gateway_id = a.gateway_id
+WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed')
+  AND (s.last_received_at > a.first_at
+       OR (g.last_received_at > a.first_at AND g.state IS DISTINCT FROM 'offline'));
+
+-- quiet_buildings(rule_ids, leak_rule_ids) --
+-- Open building alerts still firing, of which no detector's leak alarm is firing any more.
+SELECT a.rule_id, a.subject FROM alert a
+WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed') AND a.firing
+  AND NOT EXISTS (
+      SELECT FROM alert l WHERE l.rule_id = ANY($2) AND l.building_id = a.building_id
+      AND l.state NOT IN ('verified', 'dismissed') AND l.firing);
+
+-- alert_inspections() --
+-- What inspectors found on duties of open alerts and the timeline does not say yet, oldest first.
+SELECT a.alert_id, o.outcome_id, o.result, o.at, o.note,
+       (SELECT count(*) FROM hazard h WHERE h.outcome_id = o.outcome_id)::int AS hazards,
+       (SELECT count(*) FROM hazard h WHERE h.outcome_id = o.outcome_id AND h.state = 'open')::int AS hazards_open
+FROM alert a
+JOIN duty d ON d.alert_id = a.alert_id
+JOIN visit_duty v ON v.duty_id = d.duty_id
+JOIN outcome o ON o.visit_id = v.visit_id
+WHERE a.state NOT IN ('verified', 'dismissed')
+  AND NOT EXISTS (
+      SELECT FROM alert_step s WHERE s.alert_id = a.alert_id AND s.actor = 'inspections'
+      AND (s.evidence ->> 'outcome_id')::bigint = o.outcome_id
+      AND (o.result <> 'hazard_found' OR EXISTS (
+          SELECT FROM hazard h WHERE h.outcome_id = o.outcome_id AND h.state = 'open')))
+ORDER BY o.at, o.outcome_id;
+
+-- lock_alert(alert_id) --
+-- One alert, locked.
+SELECT * FROM alert WHERE alert_id = $1 FOR UPDATE;
+
+-- list_alerts(states, severities, areas, rule_id, since, until, late, text, after, count, scope) --
+-- A page of alerts, newest first; null filters restrict nothing; `after` is the last alert id of the page before.
+SELECT a.alert_id, a.rule_id, a.subject, a.area, a.severity, a.state, a.firing, a.late, a.sentence, a.first_at, a.last_at,
+       a.raised_at, a.unit, a.last_value, a.worst_value, a.count, a.visit, a.owner, a.confirmed, a.episode,
+       d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway
+FROM alert a
+LEFT JOIN device d ON d.device_id = a.device_id
+LEFT JOIN premises p ON p.premises_id = a.premises_id
+LEFT JOIN building b ON b.building_id = a.building_id
+LEFT JOIN gateway g ON g.gateway_id = a.gateway_id
+WHERE ($1::text[] IS NULL OR a.state = ANY($1))
+  AND ($2::text[] IS NULL OR a.severity = ANY($2))
+  AND ($3::text[] IS NULL OR a.area = ANY($3))
+  AND ($4::text IS NULL OR a.rule_id = $4)
+  AND ($5::timestamptz IS NULL OR a.raised_at >= $5)
+  AND ($6::timestamptz IS NULL OR a.raised_at < $6)
+  AND ($7::boolean IS NULL OR a.late = $7)
+  AND ($8::text IS NULL OR position(lower($8) IN lower(a.sentence)) > 0 OR d.code = $8 OR p.code = $8)
+  AND ($9::bigint IS NULL OR (a.raised_at, a.alert_id) < (SELECT raised_at, alert_id FROM alert WHERE alert_id = $9))
+  AND ($11::text[] IS NULL OR a.area = ANY($11))
+ORDER BY a.raised_at DESC, a.alert_id DESC
+LIMIT $10;
+
+-- alert_whole(alert_id) --
+-- One alert with the names of its device and place, and what its rule said when it fired.
+SELECT a.*, v.definition, d.code AS device, d.model, d.meter_class, p.code AS premises, p.unit AS premises_unit,
+       p.address, p.contact_name, p.contact_phone, p.user_class, b.code AS building, b.name AS building_name,
+       b.latitude, b.longitude, g.code AS gateway
+FROM alert a
+LEFT JOIN rule_version v ON v.rule_id = a.rule_id AND v.version = a.rule_version
+LEFT JOIN device d ON d.device_id = a.device_id
+LEFT JOIN premises p ON p.premises_id = a.premises_id
+LEFT JOIN building b ON b.building_id = a.building_id
+LEFT JOIN gateway g ON g.gateway_id = a.gateway_id
+WHERE a.alert_id = $1;
+
+-- alert_timeline(alert_id) --
+-- Every step of an alert, oldest first.
+SELECT step_id, at, step, from_state, to_state, actor, reason, note, evidence
+FROM alert_step WHERE alert_id = $1 ORDER BY step_id;
+
+-- alert_readings(device_id, since, until, count) --
+-- Readings of a device around an alert, oldest first.
+SELECT at, index_ml, flow_lh, pressure_pa, lel_pct, status, flags
+FROM reading WHERE device_id = $1 AND at >= $2 AND at <= $3 ORDER BY at LIMIT $4;
+
+-- alert_episodes(rule_id, subject, alert_id) --
+-- Other episodes of the same rule and subject, newest first.
+SELECT alert_id, episode, state, severity, raised_at, closed_at, cause, confirmed
+FROM alert WHERE rule_id = $1 AND subject = $2 AND alert_id <> $3 ORDER BY alert_id DESC LIMIT 50;
+
+-- rule_versions() --
+-- Every version of every rule that was ever used, newest first.
+SELECT rule_id, version, first_used_at FROM rule_version ORDER BY rule_id, first_used_at DESC;
+
+-- steps_after(step_id, scope, count) --
+-- Timeline rows after one, in order, for the live stream.
+SELECT s.step_id, s.alert_id, s.at, s.step, s.from_state, s.to_state, s.actor, s.reason,
+       a.rule_id, a.subject, a.area, a.severity, a.state, a.late, a.sentence
+FROM alert_step s JOIN alert a USING (alert_id)
+WHERE s.step_id > $1 AND ($2::text[] IS NULL OR a.area = ANY($2))
+ORDER BY s.step_id LIMIT $3;
+
+-- newest_step() --
+-- The newest row of all timelines.
+SELECT coalesce(max(step_id), 0) FROM alert_step;

@@ -1,0 +1,187 @@
+"""The rules service: three loops that never wait for one another, and a listener that wakes them.
+
+Events must reach an officer within milliseconds, so they have a loop of their own; windows of readings, absences and
+what inspectors found follow at their own pace. Every loop also polls, so a lost notification loses nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel, ConfigDict, Field
+
+from rules import passes, store
+from rules.catalog import Catalog
+from rules.passes import Done, Listening
+
+log = structlog.get_logger()
+
+CONNECTED = Gauge("gaswarden_rules_connected", "1 while the rules service listens to the database")
+WRITTEN = Counter("gaswarden_rules_alerts_written_total", "Alerts opened or changed", ["stream"])
+BATCHES = Counter("gaswarden_rules_batches_total", "Ingest batches evaluated", ["stream"])
+PASS_SECONDS = Histogram("gaswarden_rules_pass_seconds", "Duration of one evaluation pass", ["stream"])
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""What a restarting or crowded database says; anything else is a mistake of ours and stops the service."""
+
+
+class RuleParams(BaseModel):
+    """How the rules service works through what arrives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    poll_s: float = Field(1.0, gt=0, le=60, description="Seconds after which every loop looks by itself")
+    tick_s: float = Field(10.0, gt=0, le=3600, description="Seconds between looks for silence and for outcomes")
+    readings_pause_s: float = Field(
+        0.5, ge=0, le=60, description="Least seconds between two window passes, so that a burst is evaluated together"
+    )
+    batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
+    devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
+    back_off_s: float = Field(1.0, gt=0, le=60, description="Seconds to wait while the database is away")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wakes:
+    events: asyncio.Event = field(default_factory=asyncio.Event)
+    readings: asyncio.Event = field(default_factory=asyncio.Event)
+    tick: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def on_notice(self, _conn: object, _pid: int, channel: str, _payload: object) -> None:
+        """Wake the loops that a channel concerns."""
+        if channel == "gaswarden_batch":
+            self.events.set()
+            self.readings.set()
+        else:
+            self.tick.set()
+
+
+async def run(
+    pool: asyncpg.Pool,
+    catalog: Catalog,
+    params: RuleParams,
+    *,
+    ready: asyncio.Event | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Evaluate until cancelled; survives restarts of the database. `ready` is set once it listens."""
+    wakes = _Wakes()
+    silences = Listening([])
+
+    async def events() -> Done:
+        one = lambda slot: passes.events_pass(pool, catalog, slot, clock(), params.batches_max)  # noqa: E731
+        return await _all_slots(pool, "events", one)
+
+    async def readings() -> Done:
+        def one(slot: str) -> Awaitable[Done]:
+            return passes.readings_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
+
+        return await _all_slots(pool, "readings", one)
+
+    async def tick() -> Done:
+        done = await passes.tick(pool, catalog, silences, clock())
+        return Done(0, done.alert_ids)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
+        group.create_task(_loop("events", events, wakes.events, params.poll_s, 0, params), name="rules-events")
+        group.create_task(
+            _loop("readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params),
+            name="rules-readings",
+        )
+        group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
+
+
+async def _all_slots(pool: asyncpg.Pool, stream: str, one: Callable[[str], Awaitable[Done]]) -> Done:
+    async with pool.acquire() as conn:
+        await store.add_cursors(conn, stream)
+        slots = await store.waiting_slots(conn, stream)
+    done = [await one(slot) for slot in slots]
+    written = tuple(alert_id for part in done for alert_id in part.alert_ids)
+    return Done(sum(part.batches for part in done), written)
+
+
+async def _loop(
+    stream: str,
+    one_pass: Callable[[], Awaitable[Done]],
+    wake: asyncio.Event,
+    wait_s: float,
+    pause_s: float,
+    params: RuleParams,
+) -> None:
+    """Pass after pass while there is work; otherwise wait for a notice, at most `wait_s`."""
+    lost = False
+    while True:
+        wake.clear()
+        try:
+            with PASS_SECONDS.labels(stream).time():
+                done = await one_pass()
+        except _LOST as error:
+            lost = _say_lost(stream, error, lost)
+            await asyncio.sleep(params.back_off_s)
+            continue
+        lost = _say_back(stream, lost)
+        BATCHES.labels(stream).inc(done.batches)
+        WRITTEN.labels(stream).inc(len(done.alert_ids))
+        await asyncio.sleep(pause_s)
+        if done.batches == 0:
+            await _wait(wake, wait_s)
+
+
+async def _wait(wake: asyncio.Event, wait_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await wake.wait()
+
+
+def _say_lost(what: str, error: BaseException, already: bool) -> bool:
+    if not already:
+        log.warning("rules: database lost, trying again", loop=what, error=str(error) or type(error).__name__)
+    return True
+
+
+def _say_back(what: str, lost: bool) -> bool:
+    if lost:
+        log.info("rules: database is back", loop=what)
+    return False
+
+
+async def _listen(pool: asyncpg.Pool, wakes: _Wakes, params: RuleParams, ready: asyncio.Event | None) -> None:
+    lost = False
+    while True:
+        try:
+            async with pool.acquire() as conn:
+                with _connected():
+                    gone = asyncio.Event()
+                    conn.add_termination_listener(lambda _conn, gone=gone: gone.set())
+                    await conn.add_listener("gaswarden_batch", wakes.on_notice)
+                    await conn.add_listener("gaswarden_outcome", wakes.on_notice)
+                    lost = _say_back("listen", lost)
+                    if ready is not None:
+                        ready.set()
+                    await gone.wait()
+            lost = _say_lost("listen", ConnectionError("the listening connection was closed"), lost)
+        except _LOST as error:
+            lost = _say_lost("listen", error, lost)
+        await asyncio.sleep(params.back_off_s)
+
+
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    CONNECTED.set(1)
+    try:
+        yield
+    finally:
+        CONNECTED.set(0)

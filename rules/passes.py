@@ -1,0 +1,246 @@
+"""One pass of each stream: claim -> load -> detect -> step -> save, in one transaction each.
+
+`events_pass` takes what devices assert, `readings_pass` the windows of devices whose readings changed, `tick` what is
+missing and what inspectors found. A second process finds the claim taken and does nothing.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+import polars as pl
+
+from rules import absence, assertions, changes, detectors, frames, lifecycle, store
+from rules.absence import Outage
+from rules.catalog import Catalog
+from rules.changes import key_of
+from rules.model import Cleared, Finding, Rule
+from rules.spans import Span, plan_spans
+from rules.windows import Window
+
+SILENCES_MAX = 20_000
+"""Silences looked at in one tick; the rest waits for the next."""
+
+OUTAGES_KEPT = timedelta(days=60)
+OWN_OUTAGE_MIN_S = 900.0
+"""Nothing at all for this long (and for 1.5 of the shortest interval anything has) counts as our own outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a pass did: batches it evaluated (0: nothing to do) and alerts it wrote."""
+
+    batches: int = 0
+    alert_ids: tuple[int, ...] = ()
+
+
+async def save_found(
+    conn: asyncpg.Connection, catalog: Catalog, found: Sequence[Finding | Cleared], now: datetime
+) -> tuple[int, ...]:
+    """Step findings and clears into alerts and save them; return the alerts written."""
+    written: list[int] = []
+    while found:
+        keys = {key_of(one) for one in found}
+        open_alerts = await store.open_alerts(conn, keys)
+        closed = await store.closed_alerts(conn, keys - open_alerts.keys())
+        changed = changes.apply(catalog.rules, open_alerts, closed, found, now)
+        if not changed:
+            break
+        ids, lost = await store.save_changes(conn, catalog.rules, changed, now)
+        written += ids
+        found = [one for one in found if key_of(one) in lost]
+    return tuple(written)
+
+
+# ---------------------------------------------------------------------------------------------- events
+
+
+async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int) -> Done:
+    """Evaluate the events of a slot's next batches with the event and group rules."""
+    async with pool.acquire() as conn, conn.transaction():
+        cursor = await store.claim_cursor(conn, "events", slot)
+        if cursor is None:
+            return Done()
+        batches = await store.event_batches_after(conn, slot, cursor, batches_max)
+        if not batches:
+            return Done()
+        written = await _evaluate_events(conn, catalog, [row["batch_id"] for row in batches if row["event_rows"]], now)
+        await store.advance_cursor(conn, "events", slot, batches[-1]["batch_id"])
+        return Done(len(batches), written)
+
+
+async def _evaluate_events(
+    conn: asyncpg.Connection, catalog: Catalog, batch_ids: Sequence[int], now: datetime
+) -> tuple[int, ...]:
+    if not batch_ids:
+        return ()
+    events = await store.events_of_batches(conn, batch_ids, ["leak_alarm"])
+    found = [one for rule in catalog.of_kind("leak_alarm") for one in assertions.leak_alarm(rule, events)]
+    written = await save_found(conn, catalog, found, now)
+    grouped = [one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events)]
+    return written + await save_found(conn, catalog, grouped, now)
+
+
+async def _building_leaks(conn: asyncpg.Connection, rule: Rule, events: Iterable[assertions.Event]) -> list[Finding]:
+    raised = [e for e in events if e.building_id is not None and e.state == "raised" and not e.test]
+    if not raised:
+        return []
+    within = timedelta(minutes=rule["within_min"])
+    ats, building_ids = [e.at for e in raised], sorted({e.building_id for e in raised if e.building_id is not None})
+    around = await store.leak_alarms_in_buildings(conn, building_ids, min(ats) - within, max(ats) + within)
+    return assertions.building_leaks(rule, around)
+
+
+# ---------------------------------------------------------------------------------------------- readings
+
+
+async def readings_pass(
+    pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int, devices_max: int
+) -> Done:
+    """Evaluate the windows of the devices that a slot's next batches touched, `devices_max` at a time."""
+    async with pool.acquire() as conn, conn.transaction():
+        cursor = await store.claim_cursor(conn, "readings", slot)
+        if cursor is None:
+            return Done()
+        batches = await store.reading_batches_after(conn, slot, cursor, batches_max)
+        if not batches:
+            return Done()
+        rules = catalog.of_family("window")
+        touched = [(row["device_ids"], row["first_at"], row["last_at"]) for row in batches if row["first_at"]]
+        written: tuple[int, ...] = ()
+        for span in plan_spans(touched, lookback(rules), now, devices_max):
+            found = await evaluate(conn, rules, span)
+            written += await save_found(conn, catalog, found, now)
+        await store.advance_cursor(conn, "readings", slot, batches[-1]["batch_id"])
+        return Done(len(batches), written)
+
+
+def lookback(rules: Iterable[Rule]) -> timedelta:
+    """How much history before a changed moment some window rules need."""
+    return timedelta(seconds=max((detectors.lookback_s(rule) for rule in rules), default=0.0))
+
+
+async def evaluate(conn: asyncpg.Connection, rules: Sequence[Rule], span: Span) -> list[Finding | Cleared]:
+    """Findings of window rules over a span of some devices, and the ends of alerts that still fire.
+
+    Live data, late data and a backtest call this very function; it writes nothing.
+    """
+    if not rules:
+        return []
+    window = await frames.load_window(conn, span.device_ids, span.since, span.until, bounded=span.bounded)
+    rule_ids = [rule.rule_id for rule in rules]
+    closings = await frames.closings(conn, rule_ids, span.device_ids)
+    found, ends = await asyncio.to_thread(_detect_all, rules, window, closings)
+    subjects = [f"device:{device_id}" for device_id in span.device_ids]
+    firing = await store.firing_alerts(conn, rule_ids, subjects)
+    return found + _cleared(firing, found, ends)
+
+
+def _detect_all(
+    rules: Sequence[Rule], window: Window, closings: Mapping[str, pl.DataFrame]
+) -> tuple[list[Finding | Cleared], dict[str, dict[int, datetime]]]:
+    found: list[Finding | Cleared] = []
+    ends: dict[str, dict[int, datetime]] = {}
+    for rule in rules:
+        fresh = window.after(closings[rule.rule_id])
+        found += detectors.detect(rule, fresh)
+        ends[rule.rule_id] = detectors.ended(rule, fresh)
+    return found, ends
+
+
+def _cleared(
+    firing: Iterable[asyncpg.Record],
+    found: Iterable[Finding | Cleared],
+    ends: Mapping[str, Mapping[int, datetime]],
+) -> list[Finding | Cleared]:
+    ongoing = {key_of(one) for one in found if isinstance(one, Finding) and one.ongoing}
+    cleared: list[Finding | Cleared] = []
+    for row in firing:
+        end = ends[row["rule_id"]].get(row["device_id"])
+        if (row["rule_id"], row["subject"]) not in ongoing and end is not None and end >= row["last_at"]:
+            cleared.append(Cleared(row["rule_id"], row["subject"], end))
+    return cleared
+
+
+# ---------------------------------------------------------------------------------------------- tick
+
+
+@dataclass(slots=True)
+class Listening:
+    """Our own outages as far as known: grows by what arrived since the last look."""
+
+    gaps: list[tuple[datetime, datetime]]
+    seen_until: datetime | None = None
+
+
+async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: datetime) -> Done:
+    """Evaluate absences, end what telemetry ended, and take in what inspectors found."""
+    async with pool.acquire() as conn, conn.transaction():
+        if not await store.claim_tick(conn):
+            return Done()
+        written = await take_inspections(conn, catalog, now)
+        written += await _end_silences(conn, catalog, now)
+        written += await _quiet_buildings(conn, catalog, now)
+        written += await _find_silences(conn, catalog, listening, now)
+        return Done(1, written)
+
+
+async def take_inspections(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
+    """Confirm or verify alerts by what inspectors found on the duties they caused."""
+    del catalog
+    written: list[int] = []
+    for alert_id, visit in await store.alert_inspections(conn):
+        alert, _ = await store.lock_alert(conn, alert_id)
+        if alert.is_open:
+            await store.save_transition(conn, lifecycle.inspected(alert, visit, now), now)
+            written.append(alert_id)
+    return tuple(written)
+
+
+async def _end_silences(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
+    rule_ids = [rule.rule_id for rule in catalog.of_family("absence")]
+    found = [Cleared(rule_id, subject, now) for rule_id, subject in await store.heard_again(conn, rule_ids)]
+    return await save_found(conn, catalog, found, now)
+
+
+async def _quiet_buildings(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
+    rule_ids = [rule.rule_id for rule in catalog.of_kind("building_leaks")]
+    leak_rule_ids = [rule.rule_id for rule in catalog.of_kind("leak_alarm")]
+    quiet = await store.quiet_buildings(conn, rule_ids, leak_rule_ids)
+    return await save_found(conn, catalog, [Cleared(rule_id, subject, now) for rule_id, subject in quiet], now)
+
+
+async def _find_silences(
+    conn: asyncpg.Connection, catalog: Catalog, listening: Listening, now: datetime
+) -> tuple[int, ...]:
+    facts = await store.listening_since(conn)
+    if facts["first_at"] is None or facts["interval_s"] is None:
+        return ()
+    gap_s = max(OWN_OUTAGE_MIN_S, 1.5 * facts["interval_s"])
+    since = listening.seen_until or now - OUTAGES_KEPT
+    listening.gaps += await store.batch_gaps(conn, since, gap_s)
+    listening.seen_until = facts["newest_at"]
+    ours = absence.outages(listening.gaps, now, facts["newest_at"], gap_s)
+    written: tuple[int, ...] = ()
+    for rule in catalog.of_kind("gateway_silent"):
+        quiet = await store.silent_gateways(conn, rule, now, facts["first_at"], SILENCES_MAX)
+        written += await save_found(conn, catalog, absence.gateway_silent(rule, quiet, ours, now), now)
+    for rule in catalog.of_kind("device_silent"):
+        found = await _silent_devices(conn, catalog, rule, ours, facts["first_at"], now)
+        written += await save_found(conn, catalog, found, now)
+    return written
+
+
+async def _silent_devices(
+    conn: asyncpg.Connection, catalog: Catalog, rule: Rule, ours: Sequence[Outage], first_at: datetime, now: datetime
+) -> list[Finding]:
+    quiet = await store.silent_devices(conn, rule, first_at, SILENCES_MAX)
+    if not quiet:
+        return []
+    gateway_ids = sorted({one.gateway_id for one in quiet if one.gateway_id is not None})
+    since = min(one.heard_at for one in quiet)
+    rule_ids = [one.rule_id for one in catalog.of_kind("gateway_silent")]
+    gateways = await store.gateway_outages(conn, gateway_ids, since, rule_ids, now)
+    return absence.device_silent(rule, quiet, ours, gateways, now)
