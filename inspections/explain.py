@@ -20,7 +20,7 @@ def _explain(ground: Ground, routes: Sequence[Route], timed: Sequence[Timed], in
     call = ground.calls[index]
     alone = _alone(ground, index)
     if alone:
-        return Omission(call, alone[0], alone[1], {})
+        return Omission(call, alone[0], alone[1], {"possible": False})
     return _price(ground, routes, timed, index)
 
 
@@ -58,7 +58,9 @@ def _price(ground: Ground, routes: Sequence[Route], timed: Sequence[Timed], inde
     if not forced:
         nearest = ground.day.inspectors[ranked[0][1]].code
         reason = f"mandatory visits fill the day of every inspector able; {nearest} lacks {missing_min} min"
-        return Omission(call, "capacity", reason, {"inspector": nearest, "minutes_missing": missing_min})
+        return Omission(
+            call, "capacity", reason, {"possible": False, "inspector": nearest, "minutes_missing": missing_min}
+        )
     best = min(forced, key=lambda f: (lost(ground.calls, f.displaced), f.position))
     return _crowded(ground, call, best, missing_min)
 
@@ -68,6 +70,7 @@ def _crowded(ground: Ground, call: Call, best: Forced, missing_min: int) -> Omis
     displaced = [ground.calls[index] for index in best.displaced]
     cost = lost(ground.calls, best.displaced)
     price: dict[str, object] = {
+        "possible": True,
         "inspector": inspector,
         "minutes_missing": missing_min,
         "displaces": [{"premises": other.door.code, "priority": other.priority} for other in displaced],

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from inspections import store
 from inspections.candidates import Choice, choose, make_calls, split
 from inspections.checker import Broken, broken_rules
 from inspections.cycle import load_cycles
-from inspections.model import Call, Day, Omission, Plan
+from inspections.model import Call, Day, Inspector, Omission, Plan
 from inspections.params import RosterParams
 from inspections.planner import plan_greedily
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
@@ -91,12 +91,25 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
 
 
 async def _load(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime) -> Day:
-    inspectors = await store.working_inspectors(conn)
+    inspectors = still_working(await store.working_inspectors(conn), day, params, at)
     due_by = day + timedelta(days=params.horizon_days)
     duties = await store.plannable_duties(conn, day, due_by, at, params.candidates_max)
     doors = await store.doors(conn, sorted({duty.premises_id for duty in duties}))
     calls = make_calls(doors, duties, day, params.call_rules(load_cycles(params.cycles_file)))
     return Day(day, tuple(calls), tuple(inspectors), params.travel)
+
+
+def still_working(inspectors: Sequence[Inspector], day: date, params: RosterParams, at: datetime) -> list[Inspector]:
+    """Who has time left: for today the shift begins no earlier than some minutes from now."""
+    if day != local_day(at, params.zone):
+        return list(inspectors)
+    shown = at.astimezone(params.zone)
+    earliest_s = shown.hour * 3600 + shown.minute * 60 + params.lead_min * 60
+    return [
+        replace(inspector, shift_start_s=max(inspector.shift_start_s, earliest_s))
+        for inspector in inspectors
+        if inspector.shift_end_s > earliest_s
+    ]
 
 
 def _choose(whole: Day, params: RosterParams) -> Choice:

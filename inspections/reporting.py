@@ -1,6 +1,6 @@
 """Takes a report from the door: decides what follows and writes all of it in one transaction."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +10,14 @@ from inspections import outcome_store as store
 from inspections.cycle import load_cycles
 from inspections.hazards import load_hazards
 from inspections.model import Result
-from inspections.outcomes import Finding, check_report, decide
+from inspections.outcomes import Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
 from inspections.wallclock import local_day
 from sql import audit
 from sql.actor import Actor
 from sql.errors import NotFound
+
+_AHEAD_MAX = timedelta(minutes=10)
 
 
 async def report_outcome(
@@ -41,6 +43,8 @@ async def report_outcome(
     repeated = await store.repeated_outcome(conn, visit_id, client_id, body)
     if repeated is not None:
         return await store.outcome_receipt(conn, repeated)
+    if at > received_at + _AHEAD_MAX:
+        raise InvalidOutcome("at", "lies more than ten minutes ahead of our clock")
     catalogue = load_hazards(params.hazards_file)
     check_report(result, findings, catalogue)
     duties = await store.duties_of_visit(conn, visit_id)

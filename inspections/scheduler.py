@@ -17,7 +17,13 @@ __all__ = ["RosterParams", "Schedule", "run"]
 
 log = structlog.get_logger()
 _CONNECTED = Gauge("gaswarden_inspections_connected", "1 while inspections reach the database")
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    OSError,
+)
 
 
 class Schedule:
@@ -61,6 +67,8 @@ async def run(pool: asyncpg.Pool, params: RosterParams, ready: asyncio.Event | N
             lost = False
             if ready is not None:
                 ready.set()
+        except asyncpg.TransactionRollbackError as error:  # a deadlock: the next tick does it again
+            log.info("tick rolled back", service="inspections", error=str(error))
         except _LOST as error:
             if not lost:
                 log.warning("database lost", service="inspections", error=repr(error))

@@ -65,6 +65,11 @@ async def cancel_moot_duties(conn: asyncpg.Connection, at: datetime) -> int:
     return len(await conn.fetch(*queries["cancel_moot_duties"].bind(at=at)))
 
 
+async def harden_duties(conn: asyncpg.Connection, today: date) -> int:
+    """Make the duties mandatory whose alerts have become so since; returns how many."""
+    return len(await conn.fetch(*queries["harden_duties"].bind(today=today)))
+
+
 async def newest_run(conn: asyncpg.Connection, day: date) -> asyncpg.Record | None:
     """The roster run in force on a day, or None."""
     return await conn.fetchrow(*queries["newest_run"].bind(day=day))

@@ -1,5 +1,6 @@
 """How long it takes from place to place: great circle with a detour factor, until a routing server is configured."""
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from inspections.model import Point, Travel
 
 _EARTH_RADIUS_M = 6_371_009.0
-Matrix = list[list[int]]
+Matrix = Sequence[Sequence[int]]
 
 
 def travel_matrix(points: Sequence[Point], travel: Travel) -> Matrix:
@@ -17,8 +18,7 @@ def travel_matrix(points: Sequence[Point], travel: Travel) -> Matrix:
     metres = _great_circle_m(points)
     seconds = metres * travel.detour / (travel.speed_kmh / 3.6) + travel.between_buildings_s
     np.fill_diagonal(seconds, 0.0)
-    matrix: Matrix = np.ceil(seconds).astype(np.int64).tolist()
-    return matrix
+    return [array("q", row.tobytes()) for row in np.ceil(seconds).astype(np.int64)]
 
 
 def _great_circle_m(points: Sequence[Point]) -> np.ndarray:

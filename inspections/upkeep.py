@@ -19,6 +19,7 @@ async def keep_alert_duties(pool: asyncpg.Pool, params: RosterParams, at: dateti
     async with pool.acquire() as conn, conn.transaction():
         await store.lock_duties(conn)
         cancelled = await store.cancel_moot_duties(conn, at)
+        await store.harden_duties(conn, today)
         alerts = await store.alerts_awaiting_duty(conn, _BATCH_ROWS)
         wanted = [duty for alert in alerts if (duty := duty_of_alert(alert, today)) is not None]
         return await store.open_duties(conn, wanted, at), cancelled

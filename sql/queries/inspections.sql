@@ -152,6 +152,14 @@ FROM alert a
 WHERE a.alert_id = d.alert_id AND d.alert_id IS NOT NULL AND d.state = 'open' AND d.kind = 'alert' AND a.state IN ('verified', 'dismissed')
 RETURNING d.duty_id;
 
+-- harden_duties(today) --
+-- Duties of alerts that have become mandatory since.
+UPDATE duty d SET mandatory = true, due_on = least(d.due_on, $1)
+FROM alert a
+WHERE a.alert_id = d.alert_id AND d.alert_id IS NOT NULL AND d.state = 'open' AND d.kind = 'alert'
+  AND NOT d.mandatory AND a.visit = 'mandatory' AND NOT a.late
+RETURNING d.duty_id;
+
 -- ---------------------------------------------------------------------------------------------- planning
 
 -- lock_planning() --

@@ -46,6 +46,25 @@ async def test_alert_opens_a_duty_and_closing_cancels_it(pool: asyncpg.Pool, con
     assert await conn.fetchval("SELECT state FROM duty") == "cancelled"
 
 
+async def test_alert_that_gets_worse_makes_its_duty_mandatory(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """A duty opened for a normal visit follows its alert when that becomes mandatory."""
+    await settle_town(conn, homes=1)
+    await raise_alert(conn, "H-001", visit="normal", severity="minor")
+    await keep_alert_duties(pool, PARAMS, NOW)
+    await conn.execute("UPDATE alert SET visit = 'mandatory', severity = 'critical'")
+    await keep_alert_duties(pool, PARAMS, NOW)
+    assert tuple(await conn.fetchrow("SELECT mandatory, due_on FROM duty")) == (True, date(2026, 11, 20))
+
+
+async def test_roster_for_today_begins_from_now(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """Planned at 11:00 for the same day, no visit lies before 11:15; planned at night, nobody works any more."""
+    await settle_town(conn)
+    eleven = NOW - timedelta(hours=8)
+    await plan_day(pool, TOMORROW - timedelta(days=1), PARAMS, eleven)
+    assert await conn.fetchval("SELECT min(leave_at) FROM roster") >= eleven + timedelta(minutes=15)
+    assert (await plan_day(pool, TOMORROW - timedelta(days=1), PARAMS, NOW)).figures["inspectors"] == 0
+
+
 async def test_building_alert_is_checked_at_the_newest_alarm(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """An alert of a whole building sends the inspector to the door whose alert is newest there."""
     await settle_town(conn, homes=6)

@@ -127,7 +127,7 @@ async def test_omissions_come_in_pages(call: Call, conn: asyncpg.Connection, poo
     await settle_town(conn, homes=150)
     await plan_day(pool, TOMORROW, RosterParams(iterations_min=10, iterations_per_call=1), NOW)
     seen: list[str] = []
-    after = ""
+    after: str | None = ""
     while after is not None:
         status, page = await call("GET", f"{ROSTERS}/omissions?limit=20" + (f"&after={after}" if after else ""))
         assert status == 200
@@ -141,8 +141,8 @@ async def test_omissions_come_in_pages(call: Call, conn: asyncpg.Connection, poo
 async def test_outcome_story(call: Call, conn: asyncpg.Connection) -> None:
     """The inspector reports a hazard, repeats it, and the door's history shows all of it."""
     visit_id = await visit_of(conn, "H-001")
-    body = {
-        "client_id": str(uuid4()), "result": "hazard_found", "at": "2026-11-21T02:00:00Z",
+    body: dict[str, Any] = {
+        "client_id": str(uuid4()), "result": "hazard_found", "at": datetime.now(UTC).isoformat(),
         "hazards": [{"code": "leak", "note": "at the hose"}], "note": "gas closed",
     }  # fmt: skip
     status, receipt = await call("POST", f"/visits/{visit_id}/outcome", as_="ines", json=body)
@@ -153,7 +153,8 @@ async def test_outcome_story(call: Call, conn: asyncpg.Connection) -> None:
     status, door = await call("GET", "/premises/H-001")
     assert status == 200
     assert [visit["result"] for visit in door["visits"]] == ["hazard_found"]
-    assert door["hazards"][0]["due_on"] == "2026-11-22"
+    found_on = local_day(datetime.fromisoformat(body["at"]), PARAMS.zone)
+    assert door["hazards"][0]["due_on"] == (found_on + timedelta(days=1)).isoformat()
     assert sorted(duty["kind"] for duty in door["duties"] if duty["state"] == "open") == ["periodic", "recheck"]
     assert await conn.fetchval("SELECT count(*) FROM audit_entry WHERE action = 'premises.read'") == 1
 
@@ -167,6 +168,7 @@ async def test_outcome_story(call: Call, conn: asyncpg.Connection) -> None:
         ({"result": "hazard_found", "hazards": [{"code": "dragon"}]}, "body.hazards.code"),
         ({"result": "maybe"}, "body.result"),
         ({"at": "2026-11-21T02:00:00"}, "body.at"),
+        ({"at": "2999-01-01T00:00:00Z"}, "body.at"),
         ({"surprise": 1}, "body.surprise"),
     ],
 )
@@ -174,7 +176,7 @@ async def test_bad_report_names_the_field(
     call: Call, conn: asyncpg.Connection, changes: dict[str, Any], field: str
 ) -> None:
     """A report that contradicts itself or the catalogue is refused with the field at fault, and nothing is written."""
-    body = {"client_id": str(uuid4()), "result": "passed", "at": "2026-11-21T02:00:00Z"} | changes
+    body = {"client_id": str(uuid4()), "result": "passed", "at": "2024-11-21T02:00:00Z"} | changes
     status, problem = await call("POST", f"/visits/{await visit_of(conn, 'H-001')}/outcome", json=body)
     assert (status, problem["errors"][0]["field"]) == (422, field)
     assert await conn.fetchval("SELECT count(*) FROM outcome") == 0
