@@ -80,7 +80,7 @@ def _check_labels(where: str, record: Mapping[Any, Any]) -> None:
 def _is_near(value: int | Decimal) -> bool:
     """Whether arithmetic on a number is cheap and exact enough; no clock or meter needs more."""
     if isinstance(value, int):
-        return abs(value) < 10**_EXPONENT_MAX
+        return value.bit_length() < 200
     return abs(value.adjusted()) <= _EXPONENT_MAX
 
 
