@@ -6,7 +6,7 @@ what inspectors found follow at their own pace. Every loop also polls, so a lost
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -162,26 +162,34 @@ async def _listen(pool: asyncpg.Pool, wakes: _Wakes, params: RuleParams, ready: 
     lost = False
     while True:
         try:
-            async with pool.acquire() as conn:
-                with _connected():
-                    gone = asyncio.Event()
-                    conn.add_termination_listener(lambda _conn, gone=gone: gone.set())
-                    await conn.add_listener("gaswarden_batch", wakes.on_notice)
-                    await conn.add_listener("gaswarden_outcome", wakes.on_notice)
-                    lost = _say_back("listen", lost)
-                    if ready is not None:
-                        ready.set()
-                    await gone.wait()
+            async with pool.acquire() as conn, _listening(conn, wakes) as gone:
+                lost = _say_back("listen", lost)
+                if ready is not None:
+                    ready.set()
+                await gone.wait()
             lost = _say_lost("listen", ConnectionError("the listening connection was closed"), lost)
         except _LOST as error:
             lost = _say_lost("listen", error, lost)
         await asyncio.sleep(params.back_off_s)
 
 
-@contextlib.contextmanager
-def _connected() -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _listening(conn: asyncpg.Connection, wakes: _Wakes) -> AsyncIterator[asyncio.Event]:
+    """Listen on a connection; the event is set when the connection is gone. Leaves the connection as it was."""
+    gone = asyncio.Event()
+
+    def on_end(_conn: object) -> None:
+        gone.set()
+
+    conn.add_termination_listener(on_end)
+    await conn.add_listener("gaswarden_batch", wakes.on_notice)
+    await conn.add_listener("gaswarden_outcome", wakes.on_notice)
     CONNECTED.set(1)
     try:
-        yield
+        yield gone
     finally:
         CONNECTED.set(0)
+        if not conn.is_closed():
+            conn.remove_termination_listener(on_end)
+            await conn.remove_listener("gaswarden_batch", wakes.on_notice)
+            await conn.remove_listener("gaswarden_outcome", wakes.on_notice)

@@ -1,6 +1,8 @@
 """The rules service against a real TimescaleDB: what arrives becomes alerts, once, whatever the order."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -417,18 +419,28 @@ async def test_a_hazard_confirms_the_alert_until_its_recheck_passes(
     assert (alert["state"], alert["confirmed"]) == ("verified", True)
 
 
+@asynccontextmanager
+async def serving(pool: asyncpg.Pool, params: RuleParams) -> AsyncIterator[None]:
+    """The rules service, listening, until the end of the block; its failure is the test's."""
+    ready = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        service = group.create_task(run(pool, CATALOG, params, ready=ready))
+        await asyncio.wait_for(ready.wait(), 5)
+        yield
+        service.cancel()
+
+
 async def test_the_service_wakes_on_a_notice_and_raises_the_alert(pool: asyncpg.Pool, town: Town) -> None:
     """A notice, not the poll, leads from a committed batch to an alert that listeners are told of."""
     detector = await town.device("LD-1", "detector")
     told: asyncio.Queue[str] = asyncio.Queue()
-    ready = asyncio.Event()
-    async with pool.acquire() as listener:
-        await listener.add_listener("gaswarden_alert", lambda *notice: told.put_nowait(notice[3]))
-        service = asyncio.create_task(run(pool, CATALOG, RuleParams(poll_s=50), ready=ready))
-        await asyncio.wait_for(ready.wait(), 5)
+
+    def on_notice(_conn: object, _pid: int, _channel: str, payload: object) -> None:
+        told.put_nowait(str(payload))
+
+    await town.conn.add_listener("gaswarden_alert", on_notice)
+    async with serving(pool, RuleParams(poll_s=50)):
         await town.event(detector, at=datetime.now(UTC))
         await town.conn.execute("SELECT pg_notify('gaswarden_batch', 'D01')")
         assert int(await asyncio.wait_for(told.get(), 5)) > 0
-        service.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await service
+    await town.conn.remove_listener("gaswarden_alert", on_notice)
