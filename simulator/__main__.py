@@ -187,12 +187,14 @@ def _print_published(published: Published) -> None:
 
 
 def _print_score(result: Score) -> None:
-    table = Table("rule", "planted", "found", "false", "median time to detect", "missed")
+    table = Table("rule", "planted", "found", "false", "median time to detect")
     for rule in result.rules:
         detect = "" if rule.median_detect_s is None else f"{rule.median_detect_s / 3600:.1f} h"
-        missed = ", ".join(rule.missed)
-        table.add_row(rule.rule, str(rule.planted), str(rule.found), str(len(rule.false)), detect, missed)
+        table.add_row(rule.rule, str(rule.planted), str(rule.found), str(len(rule.false)), detect)
     console.print(table)
+    for rule in result.rules:
+        for missed in rule.missed:
+            console.print(f"missed: {rule.rule} {missed}")
     for false in result.false:
         console.print(f"false: {false}")
     console.print(

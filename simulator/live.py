@@ -41,23 +41,35 @@ class Live:
     """Devices that spoke in the history and show no planted fault, speaking on."""
 
     def __init__(self, city: City, faults: Iterable[Fault], last: Mapping[str, Spoken], seed: int) -> None:
+        faults = tuple(faults)
         faulty = {code for fault in faults if fault.alert for code in fault.devices}
         self._rng = np.random.default_rng([seed, 9])
         self._area = {gateway.code: gateway.area for gateway in city.gateways}
         self._offset_h = city.utc_offset_h
         self._last = dict(last)
         removed = {fitting.device for fitting in city.installations if fitting.removed_at}
-        sound = [d for d in city.devices if d.code in last and d.code not in faulty and d.code not in removed]
+        silent = {
+            code for fault in faults if fault.name in ("device_silent", "gateway_silent") for code in fault.devices
+        }
+        self.heard = [d for d in city.devices if d.code in last and d.code not in removed | silent]
+        sound = [device for device in self.heard if device.code not in faulty]
         self.meters = [device for device in sound if device.kind == "meter"]
         self.detectors = [device for device in sound if device.kind == "detector"]
+
+    @property
+    def last(self) -> Mapping[str, Spoken]:
+        """The last thing every device said, to go on from later."""
+        return self._last
 
     def tick(self, at: datetime) -> Message:
         """A single reading of some meter, or now and then a detector's heartbeat, at this moment."""
         if self.detectors and self._rng.random() < 0.2:
-            detector = self.detectors[int(self._rng.integers(len(self.detectors)))]
-            lel_pct = round(float(abs(self._rng.normal(0, 0.4))), 1)
-            return self._say(detector, at, "readings", {"lel_pct": lel_pct, "status": 0})
+            return self._heartbeat(self.detectors[int(self._rng.integers(len(self.detectors)))], at)
         return self._reading(self.meters[int(self._rng.integers(len(self.meters)))], at)
+
+    def _heartbeat(self, detector: Device, at: datetime) -> Message:
+        lel_pct = round(float(abs(self._rng.normal(0, 0.4))), 1)
+        return self._say(detector, at, "readings", {"lel_pct": lel_pct, "status": 0})
 
     def _reading(self, meter: Device, at: datetime) -> Message:
         """The register moved on since the meter last spoke, at most by the flow it shows now."""
@@ -70,6 +82,20 @@ class Live:
         index_ml = (last.index_ml or 0) + round(flow_lh * 1000 * max(elapsed_h, 0.0)) // pulse_ml * pulse_ml
         body = {"index_ml": index_ml, "flow_lh": flow_lh, "pressure_pa": int(self._rng.integers(1_950, 2_080))}
         return self._say(meter, at, "readings", body)
+
+    def everyone(self, at: datetime) -> Iterator[Message]:
+        """One message of every device that is not planted silent: how a district comes back after a pause.
+
+        Sound meters tell a reading and sound detectors a heartbeat; those with a fault only that they live.
+        """
+        meters, detectors = ({device.code for device in sound} for sound in (self.meters, self.detectors))
+        for device in self.heard:
+            if device.code in meters:
+                yield self._reading(device, at)
+            elif device.code in detectors:
+                yield self._heartbeat(device, at)
+            else:
+                yield self._say(device, at, "readings", {"battery_mv": 3_500 if device.kind == "meter" else 2_980})
 
     def leak(self, at: datetime, detector: str | None = None) -> list[Message]:
         """A leak at a detector (by code, or some detector): rising, low alarm and high alarm, the last of them at `at`.
@@ -88,8 +114,8 @@ class Live:
         return [self._say(device, occurrence.at, occurrence.kind, occurrence.body) for occurrence in said]
 
     def _say(self, device: Device, at: datetime, kind: str, body: dict[str, Any]) -> Message:
-        seq = (self._last[device.code].seq + 1) % 2**16
-        index_ml = body.get("index_ml")
+        before = self._last[device.code]
+        seq, index_ml = (before.seq + 1) % 2**16, body.get("index_ml", before.index_ml)
         self._last[device.code] = Spoken(at, seq, index_ml)
         payload = encode({"device": device.code, "seq": seq, "at": stamp(at), **body})
         area = self._area[device.gateway]

@@ -1,9 +1,9 @@
 """Hourly gas use behind every door, from appliances and habits; vectorised over homes and seeded.
 
 Orders of magnitude: 0.6 m3 a home and day without heating (Songjiang, 100,799 homes). Cooking peaks morning, noon and
-evening, hot water mornings and evenings and more in winter, heating follows the outdoor temperature: with a set-back
-at night and in working hours, or constant for days. A few homes keep a pilot flame, which burns steadily and is put
-out now and then. People go away.
+evening, hot water mornings and evenings and more in winter. Heating follows the outdoor temperature, with a set-back
+at night and in working hours, or constant: in the cold the boiler cycles for days without an hour's pause. A few homes
+keep a pilot flame, which burns steadily and is put out now and then. People go away.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ SETBACK_HOURS = np.array([23, 0, 1, 2, 3, 4, 5, 9, 10, 11, 13, 14, 15, 16])
 COOKING_L, HOT_WATER_L = 55.0, 110.0  # median of an hour with use
 TRIPS_A_DAY = 0.006
 HEATING_BELOW_C = 19.0
-BOILER_LEAST_LH = 60.0  # a boiler that runs does not run below this
+BURN_L = 40.0  # one burn of a boiler that cycles: about four minutes at its least power
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,10 @@ def _heating(
 ) -> Litres:
     per_k = np.array([habit.heat_lh_per_k for habit in habits])[:, None]
     setback = np.array([habit.heating == "setback" for habit in habits])[:, None]
-    demand = per_k * np.maximum(HEATING_BELOW_C - temperature_c, 0) * rng.uniform(0.6, 1.4, shape)
+    demand_lh = per_k * np.maximum(HEATING_BELOW_C - temperature_c, 0)
+    burns = rng.poisson(demand_lh / BURN_L)
     resting = setback & np.isin(local_hour, SETBACK_HOURS)
-    running = (demand > 0) & ~resting
-    return np.asarray(np.where(running, np.maximum(demand, BOILER_LEAST_LH), 0.0), np.float64)
+    return np.asarray(np.where(resting, 0.0, burns * BURN_L * rng.uniform(0.8, 1.2, shape)), np.float64)
 
 
 def _away(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -109,3 +109,13 @@ def test_a_leak_on_demand_ends_in_a_high_alarm_at_the_asked_moment() -> None:
     assert {message.device for message in fired} == {code}
     with pytest.raises(ValueError, match="no sound detector LD-99999"):
         speaking.leak(START, "LD-99999")
+
+
+def test_after_a_pause_every_device_speaks_except_the_silent_ones() -> None:
+    """Whoever spoke in the history and is still in place speaks once, going on with its numbers."""
+    followed, speaking = live()
+    said = list(speaking.everyone(START))
+    silent = {c for f in FAULTS if f.name in ("device_silent", "gateway_silent") for c in f.devices}
+    removed = {fitting.device for fitting in CITY.installations if fitting.removed_at}
+    assert sorted(message.device for message in said) == sorted(set(followed.last) - silent - removed)
+    assert all(message.seq == (followed.last[message.device].seq + 1) % 65_536 for message in said)
