@@ -271,7 +271,7 @@ def _reports(p: _Planter) -> Iterable[Fault]:
     }
     for name, rule in oddities.items():
         for device in p.take(name, getattr(p.plan, name), p.meter):
-            day = p.day(1, 2)
+            day = p.day(1, 5)  # a late day, too, has arrived by now
             hour, length = int(p.rng.integers(0, 15)), int(p.rng.integers(3, 9))
             delay_d = float(p.rng.integers(1, 4))
             yield _harmless(
