@@ -37,7 +37,7 @@ class RosterParams(BaseModel):
         0.33, ge=0, le=1, description="Share of the doors considered for weight alone, wherever they lie."
     )
     candidates_max: int = Field(50_000, ge=100, description="Most duties read for one day.")
-    iterations_per_call: int = Field(12, ge=1, le=10_000, description="Solver iterations for each door considered.")
+    iterations_per_call: int = Field(10, ge=1, le=10_000, description="Solver iterations for each door considered.")
     iterations_min: int = Field(1_500, ge=0, description="Least solver iterations.")
     polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search: same day, same seed, same plan.")

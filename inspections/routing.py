@@ -35,7 +35,7 @@ class Search:
     more lost quality; 900 s brings an inspector from 6.3 to 5.1 compounds a day at almost no loss of priority.
     """
 
-    iterations_per_call: int = 12
+    iterations_per_call: int = 10
     iterations_min: int = 1_500
     polish_share: float = 0.0
     block_size: int = 3
@@ -47,7 +47,7 @@ class Search:
     def iterations(self, calls: int, *, polish: bool) -> int:
         """Iterations for a day of so many calls: a bound in iterations, not in time, so that a plan can be repeated.
 
-        Twelve a call took about ten seconds for 1,000 calls and 20 inspectors on one core.
+        Ten a call took about eleven seconds for 1,000 calls and 20 inspectors on one core.
         """
         total = max(self.iterations_min, self.iterations_per_call * calls)
         return int(total * (self.polish_share if polish else 1 - self.polish_share))

@@ -1,6 +1,6 @@
 """A district day against the plain plan: 20 inspectors, 1,000 doors, about ten seconds of search.
 
-Run as `python -m tests.bench.inspections [--days N] [--iterations N] [--json]`.
+Run as `scripts/bench inspections [--full] [--json FILE]`.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 
 from inspections.checker import broken_rules
 from inspections.model import Call, Day, Door, Duty, Inspector, Plan, Point, Travel, Window
@@ -104,15 +105,17 @@ def run_day(seed: int, search: Search) -> list[dict[str, object]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one row per day and plan; 1 when a rule was broken or the solver served less than the plain plan."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--days", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=12, help="per door")
+    parser.add_argument("--full", action="store_true", help="four generated days instead of one")
+    parser.add_argument("--iterations", type=int, default=10, help="per door")
     parser.add_argument("--polish", type=float, default=0.0, help="share of the search that moves single doors")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the rows to a file as well")
     options = parser.parse_args(argv)
     search = Search(iterations_per_call=options.iterations, polish_share=options.polish)
-    rows = [row for seed in range(1, options.days + 1) for row in run_day(seed, search)]
+    rows = [row for seed in range(1, 5 if options.full else 2) for row in run_day(seed, search)]
     for row in rows:
-        print(json.dumps(row) if options.json else "  ".join(f"{key} {value}" for key, value in row.items()))  # noqa: T201
+        print("  ".join(f"{key} {value}" for key, value in row.items()))  # noqa: T201
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1), "utf-8")
     worse = any(
         float(str(s["priority_pct"])) < float(str(g["priority_pct"]))
         for g, s in zip(rows[::2], rows[1::2], strict=True)
