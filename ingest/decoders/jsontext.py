@@ -1,4 +1,4 @@
-"""Bytes -> JSON value without losing anything: numbers as int or Decimal, no repeated keys, no NaN, no surprises."""
+"""Bytes -> JSON value without losing anything: numbers as int or Decimal, no contradictions, no NaN, no surprises."""
 
 import json
 from decimal import Decimal
@@ -44,6 +44,6 @@ def _refuse_constant(text: str) -> NoReturn:
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("an object repeats a key")
+    if len(found) < len(pairs) and any(found[key] != value for key, value in pairs):
+        raise ValueError("an object repeats a key with another value")
     return found

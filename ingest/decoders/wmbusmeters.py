@@ -242,57 +242,57 @@ _SOURCE = (
 SAMPLES: tuple[Sample, ...] = (
     Sample(
         "wmbusmeters/99100001",
-        b'{"_":"telegram","media":"gas","meter":"aerius","name":"kitchen","id":"99100001","total_m3":6842.784,'
-        b'"flow_m3h":0,"temperature_c":15.9,"target_datetime":"2025-12-31 23:59","target_m3":6260.324,'
-        b'"timestamp":"2026-11-20T00:12:31Z","device":"im871a[00102759]","rssi_dbm":-71}',
+        b'{"_":"telegram","media":"gas","meter":"aerius","name":"kitchen","id":"99100001","total_m3":7310.528,'
+        b'"flow_m3h":0,"temperature_c":14.2,"target_datetime":"2025-12-31 23:59","target_m3":6699.104,'
+        b'"timestamp":"2026-11-20T00:12:31Z","device":"im871a[00100001]","rssi_dbm":-71}',
         _said(
             Measured(
                 "99100001",
                 _gateway("2026-11-20T00:12:31+00:00"),
                 "total",
-                index_ml=6_842_784_000,
+                index_ml=7_310_528_000,
                 flow_lh=0.0,
-                temperature_c=15.9,
+                temperature_c=14.2,
                 signal_dbm=-71,
             ),
-            Measured("99100001", _meter("2025-12-31T23:59"), "target", index_ml=6_260_324_000),
-            gateway="im871a[00102759]",
+            Measured("99100001", _meter("2025-12-31T23:59"), "target", index_ml=6_699_104_000),
+            gateway="im871a[00100001]",
         ),
         _SOURCE,
     ),
     Sample(
         "wmbusmeters/05100002",
         b'{"_":"telegram","media":"gas","meter":"elster","name":"Gas","id":"05100002","actuality_duration_s":742,'
-        b'"total_m3":3223.47,"timestamp":"2026-11-20T00:12:22Z"}',
-        _said(Measured("05100002", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=3_223_470_000)),
+        b'"total_m3":2871.46,"timestamp":"2026-11-20T00:12:22Z"}',
+        _said(Measured("05100002", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=2_871_460_000)),
         _SOURCE,
     ),
     Sample(
         "wmbusmeters/23100003",
         b'{"_": "telegram","status":"OK","actuality_duration_s": 94,"id": "23100003","media": "gas","meter": "gwfgas",'
         b'"name": "g1","target_date": "1999-11-30","target_m3": 0,"timestamp": "2026-11-20T00:01:34Z",'
-        b'"total_m3": 101.886}',
-        _said(Measured("23100003", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=101_886_000)),
+        b'"total_m3": 208.114}',
+        _said(Measured("23100003", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=208_114_000)),
         _SOURCE,
     ),
     Sample(
         "wmbusmeters/00043004",
         b'{"_":"telegram","media":"gas","meter":"unismart","name":"GasMeter","id":"00043004","fabrication_no":"03160004",'
-        b'"status":"STATUS_FLAGS_CF0","other":"OTHER_FLAGS_14","total_datetime":"2026-09-15 13:18","total_m3":917,'
-        b'"target_datetime":"2026-09-01 06:00","target_m3":911.32,"version":"  4GGU","supplier_info":"00",'
-        b'"parameter_set":"02","meter_datetime":"2026-09-15 13:18","timestamp":"2026-09-15T11:18:40Z"}',
+        b'"status":"STATUS_FLAGS_A10","other":"OTHER_FLAGS_20","total_datetime":"2026-09-15 10:41","total_m3":1204,'
+        b'"target_datetime":"2026-09-01 06:00","target_m3":1190.55,"version":"  5XYZ","supplier_info":"00",'
+        b'"parameter_set":"02","meter_datetime":"2026-09-15 10:41","timestamp":"2026-09-15T08:41:09Z"}',
         _said(
-            Measured("00043004", _meter("2026-09-15T13:18"), "total", index_ml=917_000_000, converted=False),
-            Measured("00043004", _meter("2026-09-01T06:00"), "target", index_ml=911_320_000, converted=False),
-            unread=("fabrication_no", "other", "parameter_set", "status: STATUS_FLAGS_CF0", "supplier_info", "version"),
+            Measured("00043004", _meter("2026-09-15T10:41"), "total", index_ml=1_204_000_000, converted=False),
+            Measured("00043004", _meter("2026-09-01T06:00"), "target", index_ml=1_190_550_000, converted=False),
+            unread=("fabrication_no", "other", "parameter_set", "status: STATUS_FLAGS_A10", "supplier_info", "version"),
         ),
         _SOURCE,
     ),
     Sample(
-        "wmbusmeters/004444dd",
-        b'{"_":"telegram","media":"gas","meter":"apator08","name":"cellar","id":"004444dd","total_m3":457.579333,'
+        "wmbusmeters/00a4b4dd",
+        b'{"_":"telegram","media":"gas","meter":"apator08","name":"cellar","id":"00a4b4dd","total_m3":318.246667,'
         b'"timestamp":"2026-11-20T00:00:00Z"}',
-        _said(Measured("004444dd", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=457_579_333)),
+        _said(Measured("00a4b4dd", _gateway("2026-11-20T00:00:00+00:00"), "total", index_ml=318_246_667)),
         _SOURCE,
     ),
     Sample(
