@@ -1,7 +1,8 @@
 """Watteco's compressed batch frame: samples of several channels with their times, packed bit by bit.
 
 Source: the maker's decompression as published in TheThingsNetwork/lorawan-devices vendor/watteco (Apache-2.0), with
-the channel table of the Pulse Sens'O ATEX and Torano ATEX. Layout, bits of each byte from the lowest:
+the channel table of the Pulse Sens'O ATEX and Torano ATEX; the maker's own test vectors agree. Layout, bits of each
+byte from the lowest:
 
     header byte: channels in the high four bits; bit 1 common times, bit 2 first values only
     counter(3) reserved(1)
@@ -16,19 +17,39 @@ many bits, 15 the raw value. What the published decompression leaves open (an un
 counter outside its 32 bits, bytes left over) is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ingest.decoders.model import Undecodable
 
-NAMES = {
-    0: "index_1", 1: "index_2", 2: "index_3", 3: "pin_state_1", 4: "pin_state_2", 5: "pin_state_3", 6: "battery_mv",
-    7: "multi_state",
-}  # fmt: skip
-BATTERY = 6
-_LABEL_BITS = 4
-_BITS = {0: 32, 1: 32, 2: 32, 3: 1, 4: 1, 5: 1, 6: 16, 7: 16}
-_RESOLUTION = {6: 100}
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel: its name, the bits of a raw value (none is signed), and the unit of a step."""
+
+    name: str
+    bits: int
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a device's frames must be known by: bits of a label, and the channel of each label."""
+
+    label_bits: int
+    channels: Mapping[int, Channel]
+
+
+PULSE_ATEX = Layout(
+    4,
+    {
+        **{label: Channel(f"index_{label + 1}", 32) for label in range(3)},
+        **{label: Channel(f"pin_state_{label - 2}", 1) for label in range(3, 6)},
+        6: Channel("battery_mv", 16, 100),
+        7: Channel("multi_state", 16),
+    },
+)
+
 _RAW, _TIME_BITS, _TIME_TABLE = 15, 32, 1
 _SIGNED, _RISING, _FALLING = 0, 1, 2
 
@@ -65,7 +86,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch: when it was sent, in the device's running seconds, its number (0..7), and its samples in order."""
+    """A batch: when it was sent, in the device's running seconds, its number (0..7), and its samples by label."""
 
     sent_s: int
     counter: int
@@ -73,8 +94,9 @@ class Batch:
 
 
 @dataclass(slots=True)
-class _Channel:
+class _Series:
     label: int
+    channel: Channel
     coding: int
     table: int
     samples: list[Sample] = field(default_factory=list)
@@ -125,43 +147,46 @@ class _Bits:
             yield self._bit()
 
 
-def unpack(data: bytes) -> Batch:
+def unpack(data: bytes, layout: Layout = PULSE_ATEX) -> Batch:
     """Unpack a batch frame exactly, or raise Undecodable."""
     bits = _Bits(data)
     head = bits.number(8)
     common, empty, count = bool(head & 2), bool(head & 4), head >> 4
     counter = bits.number(3)
     bits.number(1)
-    channels, last = _channels(bits, count, empty)
+    series, last = _heads(bits, layout, count, empty)
     if not empty:
-        last = _common_times(bits, channels) if common else _own_times(bits, channels, last)
+        read = _common_times if common else _own_times
+        last = read(bits, layout, series, last)
     sent_s = _time(bits, last)
     padding = list(bits.left())
     if len(padding) >= 8 or any(padding):
         raise Undecodable("data", "a batch with bytes left over")
-    samples = tuple(sample for channel in channels for sample in channel.samples)
+    series.sort(key=lambda one: one.label)
+    samples = tuple(sample for one in series for sample in one.samples)
     if any(sample.at_s > sent_s for sample in samples):
         raise Undecodable("data", "a batch with a sample later than its sending")
     return Batch(sent_s, counter, samples)
 
 
-def _channels(bits: _Bits, count: int, empty: bool) -> tuple[list[_Channel], int]:
+def _heads(bits: _Bits, layout: Layout, count: int, empty: bool) -> tuple[list[_Series], int]:
     """Read every channel's label, first sample and coding; gives them with the last time read."""
     if not count:
         raise Undecodable("data[0]", "a batch of no channel")
-    channels: list[_Channel] = []
+    found: list[_Series] = []
     last = 0
     for _ in range(count):
-        label = bits.number(_LABEL_BITS)
-        if label not in NAMES or any(channel.label == label for channel in channels):
+        label = bits.number(layout.label_bits)
+        channel = layout.channels.get(label)
+        if channel is None or any(one.label == label for one in found):
             raise Undecodable("data", f"a batch with channel {label}, unknown or named twice")
         last = _time(bits, last)
-        first = Sample(label, last, bits.number(_BITS[label]))
+        first = Sample(label, last, bits.number(channel.bits))
         coding, table = (0, 0) if empty else (bits.number(2), bits.table())
         if coding not in (_SIGNED, _RISING, _FALLING):
             raise Undecodable("data", "a batch of coding 3, which does not exist")
-        channels.append(_Channel(label, coding, table, [first]))
-    return channels, last
+        found.append(_Series(label, channel, coding, table, [first]))
+    return found, last
 
 
 def _time(bits: _Bits, last: int) -> int:
@@ -175,33 +200,33 @@ def _time_after(bits: _Bits, last: int, code: int) -> int:
     return last + bits.number(code) + (1 << code) - 1 if code else last
 
 
-def _value(bits: _Bits, channel: _Channel, code: int) -> int:
-    """Read a value: in full, or as a step from the channel's last value in units of its resolution."""
+def _value(bits: _Bits, series: _Series, code: int) -> int:
+    """Read a value: in full, or as a step from the series' last value in units of its resolution."""
     if code == _RAW:
-        return bits.number(_BITS[channel.label])
-    before = channel.samples[-1].value
+        return bits.number(series.channel.bits)
+    before = series.samples[-1].value
     if not code:
         return before
     offset = bits.number(code)
-    if channel.coding == _SIGNED:
+    if series.coding == _SIGNED:
         step = offset if offset >= 1 << (code - 1) else offset + 1 - (1 << code)
     else:
-        step = (offset + (1 << code) - 1) * (1 if channel.coding == _RISING else -1)
-    value = before + step * _RESOLUTION.get(channel.label, 1)
-    if not 0 <= value < 1 << _BITS[channel.label]:
-        raise Undecodable("data", f"{NAMES[channel.label]} leaves its {_BITS[channel.label]} bits")
+        step = (offset + (1 << code) - 1) * (1 if series.coding == _RISING else -1)
+    value = before + step * series.channel.step
+    if not 0 <= value < 1 << series.channel.bits:
+        raise Undecodable("data", f"{series.channel.name} leaves its {series.channel.bits} bits")
     return value
 
 
-def _find(bits: _Bits, channels: list[_Channel]) -> _Channel:
-    label = bits.number(_LABEL_BITS)
-    for channel in channels:
-        if channel.label == label:
-            return channel
+def _find(bits: _Bits, layout: Layout, series: list[_Series]) -> _Series:
+    label = bits.number(layout.label_bits)
+    for one in series:
+        if one.label == label:
+            return one
     raise Undecodable("data", f"a batch with samples of channel {label}, which its head does not name")
 
 
-def _common_times(bits: _Bits, channels: list[_Channel]) -> int:
+def _common_times(bits: _Bits, layout: Layout, series: list[_Series], _last: int) -> int:
     """Read times shared by all channels, then each channel's values, the first one of the head over again."""
     count = bits.number(8)
     table = bits.table()
@@ -209,31 +234,31 @@ def _common_times(bits: _Bits, channels: list[_Channel]) -> int:
     for i in range(count):
         code = bits.code(table)
         if i == 0 and code != _RAW:
-            times.append(channels[0].samples[0].at_s)
+            times.append(series[0].samples[0].at_s)
         else:
             times.append(_time_after(bits, times[-1] if times else 0, code))
-    for _ in channels:
-        channel = _find(bits, channels)
+    for _ in series:
+        one = _find(bits, layout, series)
         first_again = True
         for at_s in times:
             if not bits.number(1):
                 continue
-            code = bits.code(channel.table)
+            code = bits.code(one.table)
             if first_again and not code:
                 first_again = False
                 continue
-            channel.samples.append(Sample(channel.label, at_s, _value(bits, channel, code)))
+            one.samples.append(Sample(one.label, at_s, _value(bits, one, code)))
     return times[-1] if times else 0
 
 
-def _own_times(bits: _Bits, channels: list[_Channel], last: int) -> int:
+def _own_times(bits: _Bits, layout: Layout, series: list[_Series], last: int) -> int:
     """Read each channel's own times and values; gives the latest time."""
-    for _ in channels:
-        channel = _find(bits, channels)
+    for _ in series:
+        one = _find(bits, layout, series)
         count = bits.number(8)
         table = bits.table() if count else 0
         for _ in range(count):
-            at_s = _time_after(bits, channel.samples[-1].at_s, bits.code(table))
+            at_s = _time_after(bits, one.samples[-1].at_s, bits.code(table))
             last = max(last, at_s)
-            channel.samples.append(Sample(channel.label, at_s, _value(bits, channel, bits.code(channel.table))))
+            one.samples.append(Sample(one.label, at_s, _value(bits, one, bits.code(one.table))))
     return last

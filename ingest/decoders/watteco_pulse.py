@@ -89,13 +89,13 @@ def _batch(uplink: Uplink) -> Reading:
     others: set[str] = set()
     for sample in batch.samples:
         moment, old = uplink.moment(batch.sent_s - sample.at_s), sample.at_s < newest
-        if sample.label in COUNTERS:
-            register = COUNTERS[sample.label]
-            found.append(uplink.measured(moment, register=register, pulses=sample.value, historical=old))
-        elif sample.label == watteco_batch.BATTERY:
+        name = watteco_batch.PULSE_ATEX.channels[sample.label].name
+        if name in COUNTERS.values():
+            found.append(uplink.measured(moment, register=name, pulses=sample.value, historical=old))
+        elif name == "battery_mv":
             found.append(uplink.measured(moment, battery_mv=sample.value, historical=old))
         else:
-            others.add(watteco_batch.NAMES[sample.label])
+            others.add(name)
     return Reading(tuple(found), tuple(sorted(others)))
 
 

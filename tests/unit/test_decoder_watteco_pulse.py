@@ -84,6 +84,36 @@ def test_official_batch() -> None:
     )
 
 
+_TWO = watteco_batch.Layout(1, {0: watteco_batch.Channel("a", 32), 1: watteco_batch.Channel("b", 16, 100)})
+
+
+@pytest.mark.parametrize(
+    ("frame", "counter", "sent_s", "samples"),
+    [
+        ("26150020e06001d71e0000a0650f", 5, 263, [(0, 263, 45), (1, 263, 3000)]),
+        (
+            "1020c0220104a0214b351cb45b163b8965b72c76cb62b72c76cb62b72cf6",
+            0,
+            18_226_144,
+            [(0, at_s, 874_922) for at_s in (18_221_344, 18_221_944, *range(18_223_144, 18_226_145, 600))],
+        ),
+        (
+            "1027e0620a13a021ebb514b45bd667b72ca0ddb26ebb650577cbeaae",
+            7,
+            18_308_946,
+            [
+                (0, 18_305_944 + 600 * i, value)
+                for i, value in enumerate((874_927, 874_945, 875_024, 875_045, 875_092, 875_146))
+            ],
+        ),
+    ],
+)
+def test_the_makers_batches(frame: str, counter: int, sent_s: int, samples: list[tuple[int, int, int]]) -> None:
+    """Test vectors of the maker's decompression (Flas'O): first values only, repeated values, rising values."""
+    want = watteco_batch.Batch(sent_s, counter, tuple(Sample(*one) for one in samples))
+    assert watteco_batch.unpack(bytes.fromhex(frame), _TWO) == want
+
+
 def test_every_cut_batch_is_refused() -> None:
     """No prefix of the official batch, and no batch with a byte more, is a batch."""
     for end in range(1, len(_BATCH)):
@@ -232,4 +262,4 @@ def test_what_is_packed_with_own_times_is_unpacked(
         newest = max(newest, at_s)
     writer.later(1, newest, newest + wait_s)
     batch = watteco_batch.unpack(writer.packed())
-    assert batch == watteco_batch.Batch(newest + wait_s, 5, tuple(want))
+    assert batch == watteco_batch.Batch(newest + wait_s, 5, tuple(sorted(want, key=lambda one: one.label)))
