@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import asyncpg
-
-from sql.pool import prepare_connection
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -186,8 +184,17 @@ def hourly(until: datetime, litres: Sequence[float], start_l: float = 1000.0) ->
     return rows
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """A connection with the product's codecs."""
-    conn = await asyncpg.connect(url)
-    await prepare_connection(conn)
-    return conn
+async def make_inspector(conn: asyncpg.Connection, code: str) -> int:
+    """An inspector of D01; returns the id."""
+    return await insert(
+        conn,
+        "inspector",
+        "inspector_id",
+        code=code,
+        name=code,
+        area="D01",
+        start_latitude=31.8,
+        start_longitude=117.2,
+        shift_start=time(8),
+        shift_end=time(17),
+    )

@@ -15,7 +15,7 @@ from rules.catalog import default_catalog
 from rules.evaluator import RuleParams, run
 from rules.passes import Listening
 from sql import parse_queries, queries
-from tests.service.rules_rows import NOW, Town, hourly, insert, make_town
+from tests.service.rules_rows import NOW, Town, hourly, insert, make_inspector, make_town
 
 CATALOG = default_catalog()
 
@@ -322,18 +322,7 @@ async def test_nobody_is_blamed_for_our_own_outage(pool: asyncpg.Pool, conn: asy
 
 async def visited(conn: asyncpg.Connection, town: Town, alert_id: int, result: str, at: datetime) -> int:
     """What inspections writes when a visit of an alert's duty is reported; returns the outcome id."""
-    inspector_id = await insert(
-        conn,
-        "inspector",
-        "inspector_id",
-        code=f"I-{alert_id}-{result}",
-        name="I",
-        area="D01",
-        start_latitude=31.8,
-        start_longitude=117.2,
-        shift_start=datetime(2026, 1, 1, 8).time(),  # noqa: DTZ001
-        shift_end=datetime(2026, 1, 1, 17).time(),  # noqa: DTZ001
-    )
+    inspector_id = await make_inspector(conn, "I-1")
     duty_id = await insert(
         conn,
         "duty",
