@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.model import City, Device, Installation
+from simulator.model import City, Device
 from simulator.usage import Hours, hours_until
 
 RULES = (
@@ -93,6 +93,7 @@ class _Planter:
         fittings = [fitting.device for fitting in city.installations]
         swapped = {fitting.premises for fitting in city.installations if fitting.removed_at}
         self.free = {code for code in fittings if self.fitted[code].premises not in swapped}
+        self.leaking: set[str] = set()  # buildings
         self.gateways = [gateway.code for gateway in city.gateways]
 
     def take(self, what: str, wanted: int, suits: Callable[[Device], bool]) -> list[Device]:
@@ -124,9 +125,9 @@ class _Planter:
         """A day of the history that is whole and reported."""
         return int(self.rng.integers(first, self.hours.count // 24 - last_before_end))
 
-    def premises(self, device: Device) -> Installation:
-        """Where a device is."""
-        return self.fitted[device.code]
+    def building(self, device: Device) -> str:
+        """The building a device is in."""
+        return self.places[self.fitted[device.code].premises].building
 
     def meter_of(self, detector: Device) -> str | None:
         """The free meter with a valve behind the same door, if any; it is taken."""
@@ -167,13 +168,14 @@ def _building_leaks(p: _Planter) -> Iterable[Fault]:
     detectors: dict[str, list[Device]] = {}
     for device in p.city.devices:
         if device.kind == "detector" and device.code in p.free:
-            detectors.setdefault(p.places[p.premises(device).premises].building, []).append(device)
+            detectors.setdefault(p.building(device), []).append(device)
     buildings = [code for code, found in detectors.items() if len(found) >= 2]
     if len(buildings) < p.plan.building_leaks:
         raise ValueError(f"building_leaks: {p.plan.building_leaks} wanted, {len(buildings)} buildings fit; raise homes")
     for index in p.rng.permutation(len(buildings))[: p.plan.building_leaks]:
         chosen = detectors[buildings[index]][: int(p.rng.integers(2, 4))]
         p.free -= {device.code for device in chosen}
+        p.leaking.add(buildings[index])
         start = p.moment((240, 300))
         leaks = [_leak(p, device, start + timedelta(seconds=45 * place), 2) for place, device in enumerate(chosen)]
         codes = tuple(device.code for device in chosen)
@@ -199,8 +201,10 @@ def _leak(p: _Planter, detector: Device, start: datetime, level: int) -> Fault:
 
 
 def _leaks(p: _Planter) -> Iterable[Fault]:
-    """Single leaks, every third only past the low set-point."""
-    for number, device in enumerate(p.take("leak_alarm", p.plan.leak_alarm, lambda d: d.kind == "detector")):
+    """Single leaks, one a building, every third only past the low set-point."""
+    for number in range(p.plan.leak_alarm):
+        (device,) = p.take("leak_alarm", 1, lambda d: d.kind == "detector" and p.building(d) not in p.leaking)
+        p.leaking.add(p.building(device))
         yield _leak(p, device, p.moment((60, 200)), 1 if number % 3 == 2 else 2)
 
 

@@ -47,6 +47,9 @@ class Live:
         self._area = {gateway.code: gateway.area for gateway in city.gateways}
         self._offset_h = city.utc_offset_h
         self._last = dict(last)
+        places, fitted = city.places(), city.fitted()
+        self._building = {d.code: places[fitted[d.code].premises].building for d in city.devices}
+        self._leaking = {self._building[fault.devices[0]] for fault in faults if fault.name == "leak_alarm"}
         removed = {fitting.device for fitting in city.installations if fitting.removed_at}
         silent = {
             code for fault in faults if fault.name in ("device_silent", "gateway_silent") for code in fault.devices
@@ -98,20 +101,26 @@ class Live:
                 yield self._say(device, at, "readings", {"battery_mv": 3_500 if device.kind == "meter" else 2_980})
 
     def leak(self, at: datetime, detector: str | None = None) -> list[Message]:
-        """A leak at a detector (by code, or some detector): rising, low alarm and high alarm, the last of them at `at`.
+        """A leak: rising, low alarm and high alarm, the last of them at `at`.
 
+        At a detector by its code, or at some detector of a building where nothing leaks.
         Raises ValueError when no such detector spoke in the history.
         """
-        chosen = [device for device in self.detectors if detector in (None, device.code)]
+        chosen = [device for device in self.detectors if device.code == detector] if detector else self._alone()
         if not chosen:
             raise ValueError(f"no sound detector {detector or ''} in the history")
         device = chosen[int(self._rng.integers(len(chosen)))]
+        self._leaking.add(self._building[device.code])
         start, values = at - timedelta(seconds=25), {"level": 2.0, "peak_lel_pct": float(self._rng.uniform(22, 45))}
         fault = Fault("leak_alarm", "leak_alarm", True, ("device", device.code), start, at, (device.code,), values)
         said = [
             occurrence for occurrence in leak(fault, device, self._rng) if occurrence.body.get("state") != "cleared"
         ]
         return [self._say(device, occurrence.at, occurrence.kind, occurrence.body) for occurrence in said]
+
+    def _alone(self) -> list[Device]:
+        """Sound detectors in buildings where nothing leaks."""
+        return [device for device in self.detectors if self._building[device.code] not in self._leaking]
 
     def _say(self, device: Device, at: datetime, kind: str, body: dict[str, Any]) -> Message:
         before = self._last[device.code]

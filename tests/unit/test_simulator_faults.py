@@ -123,3 +123,18 @@ def test_the_truth_is_plain_json_that_names_real_subjects(city: City, faults: tu
         assert start <= end
         if fault["subject"]["kind"] == "device":
             assert city.places()[fault["premises"]].building == fault["building"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_single_leaks_are_never_neighbours(city: City, seed: int) -> None:
+    """Two leaks in one building are a building leak: only the planted ones may be."""
+    places, fitted = city.places(), city.fitted()
+    faults = plan_faults(city, NOW, seed, DAYS, Plan(leak_alarm=10))
+    grouped = {code for fault in faults if fault.name == "building_leaks" for code in fault.devices}
+    buildings = [
+        places[fitted[fault.devices[0]].premises].building
+        for fault in faults
+        if fault.name == "leak_alarm" and fault.devices[0] not in grouped
+    ]
+    assert len(set(buildings)) == len(buildings)
+    assert not set(buildings) & {fault.subject[1] for fault in faults if fault.name == "building_leaks"}
