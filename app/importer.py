@@ -35,7 +35,7 @@ _ORDER = (
     "inspectors.csv",
 )
 FILES: tuple[FileKind, ...] = tuple(sorted((*PLACE_REGISTRY, *DEVICE_REGISTRY), key=lambda kind: _ORDER.index(kind[0])))
-_ROWS_AT_ONCE = 20_000
+_ROWS_AT_ONCE = 100_000
 
 
 class ImportRefused(Exception):
@@ -212,9 +212,11 @@ def _rows(file: str, lines: Any, model: type[BaseModel], bad: list[BadRow]) -> I
         if cells is None:
             return
         line, before = before + 1, lines.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
         if len(cells) == len(header):
             yield _Row(line, dict(zip(header, cells, strict=True)))
-        elif any(cell.strip() for cell in cells):
+        else:
             bad.append(BadRow(file, line, "", f"has {len(cells)} fields, the header has {len(header)}"))
 
 
