@@ -9,6 +9,7 @@ What PyVRP lacks is modelled around it:
   around the solver is in `planner`.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ from itertools import groupby
 import numpy as np
 import pyvrp
 from pyvrp import Client, Depot, Location, ProblemData, Route, Solution, VehicleType
+from pyvrp.exceptions import PenaltyBoundWarning
 from pyvrp.search import NeighbourhoodParams
 from pyvrp.stop import MaxIterations
 
 from inspections.model import Inspector, Window
 from inspections.timetable import Ground, needs_break
 
-_PLENTY = 1_000_000
+_PLENTY = 10**9
+_PRIZE_MAX = 80_000  # below the solver's largest penalty (100,000): no prize may be worth breaking a rule for
 _DAY_S = 86_400
 
 
@@ -84,9 +87,11 @@ def solve(
     initial = _initial(data, start) if start is not None else None
     params = pyvrp.SolveParams(neighbourhood=NeighbourhoodParams(num_neighbours=search.neighbours))
     iterations = search.iterations(len(ground.calls), polish=start is not None)
-    result = pyvrp.solve(
-        data, MaxIterations(iterations), seed=seed, collect_stats=False, params=params, initial_solution=initial
-    )
+    with warnings.catch_warnings():  # an infeasible best is no harm: `planner` settles every route in real time
+        warnings.simplefilter("ignore", PenaltyBoundWarning)
+        result = pyvrp.solve(
+            data, MaxIterations(iterations), seed=seed, collect_stats=False, params=params, initial_solution=initial
+        )
     return _routes(result.best, blocks, len(ground.day.inspectors))
 
 
@@ -140,7 +145,7 @@ def _client(
         service_duration=sum(call.service_s + ground.flat_s for call in calls),
         tw_early=early,
         tw_late=late,
-        prize=weight * search.prize_factor,
+        prize=min(weight * search.prize_factor, _PRIZE_MAX),
         required=False,
     )
 
