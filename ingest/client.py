@@ -14,7 +14,7 @@ tests/service/test_subscriber_traps.py:
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NoReturn, Self
 from urllib.parse import unquote, urlsplit
 
@@ -161,10 +161,10 @@ async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerC
         async with asyncio.timeout(params.connect_timeout_s):
             await client.__aenter__()
     except (aiomqtt.ConnectError, aiomqtt.NegativeAckError, aiomqtt.ProtocolError, OSError) as error:
-        _abandon(client)
+        await _abandon(client)
         raise ConnectionLost(_why(error)) from error
     except BaseException:
-        _abandon(client)
+        await _abandon(client)
         raise
     connection = BrokerConnection(client, client._tasks)  # noqa: SLF001 - the library offers no other way to watch them
     try:
@@ -183,6 +183,7 @@ async def _probe(params: BrokerParams) -> None:
     except OSError as error:  # TimeoutError is one
         raise ConnectionLost(_why(error)) from error
     writer.close()
+    await _await_closed(writer)
 
 
 def _end_of(task: "asyncio.Task[None]") -> str | None:
@@ -202,11 +203,17 @@ def _why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _abandon(client: aiomqtt.Client) -> None:
+async def _abandon(client: aiomqtt.Client) -> None:
     """Close the socket of a handshake that did not finish; the library keeps it open."""
-    writer = getattr(client, "_writer", None)
+    writer: asyncio.StreamWriter | None = getattr(client, "_writer", None)
     if writer is not None:
         writer.transport.abort()
+        await _await_closed(writer)
+
+
+async def _await_closed(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _close(client: aiomqtt.Client, timeout_s: float) -> None:
@@ -215,4 +222,4 @@ async def _close(client: aiomqtt.Client, timeout_s: float) -> None:
             await client.__aexit__(None, None, None)
     except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - it is broken already; nothing depends on how it ends
         log.debug("mqtt_close_failed", error=repr(error))
-        _abandon(client)
+        await _abandon(client)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from ingest.model import UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Status
 
@@ -28,6 +29,14 @@ class DeviceFacts:
     leak_at: datetime | None = None
     leak_state: str | None = None
     leak_level: int | None = None
+
+
+_values_of = attrgetter(*DeviceFacts.__slots__)  # dataclasses.astuple copies deeply: 30 µs a row instead of 0.5
+
+
+def fact_columns(facts: Iterable[DeviceFacts]) -> list[list[object]]:
+    """One list per field, in field order."""
+    return [list(column) for column in zip(*map(_values_of, facts), strict=True)]
 
 
 def fold_facts(bounds: Iterable[Bound], conflicted: frozenset[int] | set[int]) -> list[DeviceFacts]:

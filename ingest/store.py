@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from datetime import UTC, date, datetime
 
 import asyncpg
@@ -29,7 +28,7 @@ from ingest.rows import (
     span,
     staged_records,
 )
-from ingest.states import DeviceFacts
+from ingest.states import DeviceFacts, fact_columns
 from sql import queries
 
 
@@ -162,9 +161,7 @@ async def _apply_status(conn: asyncpg.Connection, bound: Bound, status: GatewayS
 
 async def merge_device_states(conn: asyncpg.Connection, facts: Sequence[DeviceFacts]) -> None:
     """Move the states of these devices forward."""
-    columns = [list(column) for column in zip(*(astuple(one) for one in facts), strict=True)]
-    query = queries["merge_device_states"]
-    await conn.execute(query.text, *columns)
+    await conn.execute(queries["merge_device_states"].text, *fact_columns(facts))
 
 
 async def touch_gateways(conn: asyncpg.Connection, heard: dict[int, datetime]) -> None:

@@ -29,7 +29,8 @@ def register(admin_url: str, *, meters: int = 3, gateways: Iterable[str] = GATEW
         for gateway in gateways:
             conn.execute("INSERT INTO gateway (code, area) VALUES (%s, %s)", (gateway, AREA))
             conn.execute(
-                """INSERT INTO device (code, kind, gateway_id, qmin_lh, qmax_lh, pulse_ml, has_valve, expected_interval_s)
+                """INSERT INTO device (code, kind, gateway_id, qmin_lh, qmax_lh, pulse_ml, has_valve,
+                                       expected_interval_s)
                 SELECT 'M-' || %s || '-' || n, 'meter', gateway_id, 40, 6000, 10000, true, 86400
                 FROM gateway, generate_series(0, %s - 1) AS n WHERE code = %s""",
                 (gateway, meters, gateway),
@@ -119,8 +120,8 @@ async def _is_connected(slot: str) -> bool:
 async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 15.0) -> Any:
     """Wait until the condition is true and return what it said."""
     async with asyncio.timeout(timeout_s):
-        while not (found := await condition()):
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - what we wait for is in another process
+        while not (found := await condition()):  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(0.02)
         return found
 
 

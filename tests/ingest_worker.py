@@ -1,6 +1,7 @@
 """An ingest worker as a process of its own: `python -m tests.ingest_worker DATABASE_URL MQTT_URL [SLOT]`."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -21,6 +22,7 @@ async def main(database_url: str, mqtt_url: str, slot: str = "0") -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 20, 50)
     try:
         uvloop.run(main(*sys.argv[1:]))
     except asyncio.CancelledError:

@@ -30,10 +30,11 @@ def _length(size: int) -> bytes:
             return bytes(out)
 
 
-def publish_packet(topic: str, payload: bytes, packet_id: int, *, retain: bool = False) -> bytes:
-    """One PUBLISH at QoS 1."""
-    body = _text(topic) + struct.pack(">H", packet_id) + payload
-    return bytes([0x32 | retain]) + _length(len(body)) + body
+def publish_packet(topic: str, payload: bytes, packet_id: int | None, *, retain: bool = False) -> bytes:
+    """One PUBLISH: at QoS 1, or at QoS 0 without a packet id."""
+    identity = b"" if packet_id is None else struct.pack(">H", packet_id)
+    body = _text(topic) + identity + payload
+    return bytes([0x30 | (0 if packet_id is None else 2) | retain]) + _length(len(body)) + body
 
 
 class Publisher:
@@ -82,6 +83,11 @@ class Publisher:
         self._link.sendall(publish_packet(topic, payload, packet_id, retain=retain))
         while packet_id in self._in_flight:
             self._take_acknowledgements()
+
+    def publish_unsure(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send all at QoS 0: nothing is acknowledged."""
+        self._link.setblocking(True)
+        self._link.sendall(b"".join(publish_packet(*one, None) for one in messages))
 
     def _packet(self, position: int, topic: str, payload: bytes) -> bytes:
         return publish_packet(topic, payload, self._take_id(position))

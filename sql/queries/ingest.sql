@@ -25,8 +25,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
 DELETE FROM staged_reading;
 
 -- favour_index_lookups() --
--- For this transaction: compare staged rows through the key of `reading`, whatever the planner guesses about a temporary table.
-SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+-- For this transaction: compare staged rows through the key of `reading`, whatever the planner guesses about tables that
+-- nobody has analysed yet.
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('enable_seqscan', 'off', true);
 
 -- insert_staged_readings(batch_id) --
 -- Store the staged rows whose device and moment are new; the first of equals wins.
@@ -154,11 +156,12 @@ SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::int[],
 ORDER BY i.device_id
 ON CONFLICT (device_id) DO UPDATE SET
     last_received_at = greatest(d.last_received_at, excluded.last_received_at),
-    (reported_at, seq, status, battery_mv, rsrp_dbm, lel_pct) = (
-        SELECT n.* FROM (VALUES
-            (excluded.reported_at, excluded.seq, excluded.status, excluded.battery_mv, excluded.rsrp_dbm, excluded.lel_pct),
-            (d.reported_at, d.seq, d.status, d.battery_mv, d.rsrp_dbm, d.lel_pct)) AS n (at)
-        WHERE n.at IS NOT DISTINCT FROM greatest(d.reported_at, excluded.reported_at) LIMIT 1),
+    seq = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.seq ELSE d.seq END,
+    status = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.status ELSE d.status END,
+    battery_mv = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.battery_mv ELSE d.battery_mv END,
+    rsrp_dbm = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.rsrp_dbm ELSE d.rsrp_dbm END,
+    lel_pct = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.lel_pct ELSE d.lel_pct END,
+    reported_at = greatest(d.reported_at, excluded.reported_at),
     index_ml = CASE WHEN excluded.index_at > d.index_at OR d.index_at IS NULL THEN excluded.index_ml ELSE d.index_ml END,
     index_at = greatest(d.index_at, excluded.index_at),
     valve = CASE WHEN excluded.valve_at > d.valve_at OR d.valve_at IS NULL THEN excluded.valve ELSE d.valve END,
@@ -246,15 +249,21 @@ WHERE l.day BETWEEN $1 AND $2
 ORDER BY l.day, l.slot, l.gateway;
 
 -- ledger_against_batches() --
--- Slots whose whole ledger and the sum of whose batches disagree.
+-- Slots whose whole ledger and the sum of whose batches disagree; what retention took away counts with its sums.
 WITH booked AS (
     SELECT slot, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, sum(late) AS late,
            sum(conflict) AS conflict, sum(quarantined) AS quarantined
-    FROM ledger GROUP BY slot
+    FROM (SELECT slot, received, stored, duplicate, late, conflict, quarantined FROM ledger
+          UNION ALL
+          SELECT slot, received, stored, duplicate, late, conflict, quarantined FROM retired WHERE subject = 'ledger') k
+    GROUP BY slot
 ), batched AS (
     SELECT slot, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, sum(late) AS late,
            sum(conflict) AS conflict, sum(quarantined) AS quarantined
-    FROM batch GROUP BY slot
+    FROM (SELECT slot, received, stored, duplicate, late, conflict, quarantined FROM batch
+          UNION ALL
+          SELECT slot, received, stored, duplicate, late, conflict, quarantined FROM retired WHERE subject = 'batch') k
+    GROUP BY slot
 )
 SELECT slot, l.received AS ledger_received, b.received AS batch_received
 FROM booked l FULL JOIN batched b USING (slot)
@@ -263,8 +272,11 @@ WHERE (l.received, l.stored, l.duplicate, l.late, l.conflict, l.quarantined)
 
 -- rows_against_batches(first_received_at, last_received_at, first_at, last_at) --
 -- Batches of a time of arrival whose rows are no longer the number they wrote; `first_at` and `last_at` bound the rows' moments.
+-- Batches with readings from a time whose chunks retention dropped are left out.
 WITH span AS MATERIALIZED (
-    SELECT batch_id, slot, reading_rows, event_rows FROM batch WHERE last_received_at BETWEEN $1 AND $2
+    SELECT batch_id, slot, reading_rows, event_rows FROM batch
+    WHERE last_received_at BETWEEN $1 AND $2
+      AND (first_at IS NULL OR first_at >= coalesce((SELECT before_at FROM retired WHERE subject = 'reading'), '-infinity'))
 ), readings AS (
     SELECT batch_id, count(*) AS rows FROM reading
     WHERE at BETWEEN $3 AND $4 AND batch_id BETWEEN (SELECT min(batch_id) FROM span) AND (SELECT max(batch_id) FROM span)

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import asyncpg
@@ -118,9 +119,9 @@ class Bench:
             publisher = self._start_publisher(make, rounds)
             publisher.go()
             publisher.join()
-            before = self._cpu(None)
+            worker = self._start_worker()
+            before = self._cpu(worker.pid)
             started = time.perf_counter()
-            worker = self._start_worker(wait=False)
         else:
             publisher = self._start_publisher(make, rounds)
             before = self._cpu(worker.pid)
@@ -129,7 +130,7 @@ class Bench:
         self._await_ledger(expected)
         seconds = time.perf_counter() - started
         after = self._cpu(worker.pid)
-        cpu = {key: (after[key] - before.get(key, 0.0)) / count * 1e6 for key in after}
+        cpu = {key: (after[key] - before[key]) / count * 1e6 for key in after}
         publisher.join()
         _stop(worker)
         self.figures.append(Figures(name, count, rows, seconds, cpu))
@@ -149,12 +150,12 @@ class Bench:
 
     # ---- parts
 
-    def _start_worker(self, *, wait: bool = True) -> "subprocess.Popen[str]":
+    def _start_worker(self) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tests.ingest_worker", self.servers.database_url, self.servers.mqtt_url]
         worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert worker.stdout is not None
         for line in worker.stdout:
-            if "broker_connected" in line or not wait:
+            if "broker_connected" in line:
                 break
         return worker
 
@@ -168,24 +169,24 @@ class Bench:
         asyncio.run(_execute(self.servers.superuser_database_url, "CHECKPOINT"))
 
     def _ledger_received(self) -> int:
-        return int(asyncio.run(_fetch(self.servers.database_url, "SELECT coalesce(sum(received), 0) FROM ledger")))
+        return asyncio.run(_fetch(self.servers.database_url, "SELECT coalesce(sum(received), 0) FROM ledger"))
 
     def _await_ledger(self, expected: int) -> None:
         async def wait() -> None:
             conn = await asyncpg.connect(self.servers.database_url)
             try:
-                while await conn.fetchval("SELECT coalesce(sum(received), 0) FROM ledger") < expected:
+                while await conn.fetchval("SELECT coalesce(sum(received), 0) FROM ledger") < expected:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             finally:
                 await conn.close()
 
         asyncio.run(asyncio.wait_for(wait(), 900))
 
-    def _cpu(self, worker: int | None) -> dict[str, float]:
+    def _cpu(self, worker: int) -> dict[str, float]:
         """Seconds of processor used so far by worker, database and broker."""
         broker, database = self.servers.mosquitto.pid(), _postmaster(self.servers)
-        used = {"database": sum(map(_cpu_s, [database, *_children(database)])), "broker": _cpu_s(broker or 0)}
-        return used | ({} if worker is None else {"worker": _cpu_s(worker)})
+        backends = sum(map(_cpu_s, [database, *_children(database)]))
+        return {"database": backends, "broker": _cpu_s(broker or 0), "worker": _cpu_s(worker)}
 
 
 class _Publishing:
@@ -196,7 +197,7 @@ class _Publishing:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._go, ready = context.Event(), context.Event()
-        account = servers.credentials("ingest")  # replaced by the bench's own access rules below
+        account = servers.credentials("ingest")
         arguments = (servers.mqtt_port, account, make, devices, rounds, ready, self._go)
         self._process = context.Process(target=_publish, args=arguments)
         self._process.start()
@@ -211,7 +212,15 @@ class _Publishing:
             raise SystemExit("the publisher failed")
 
 
-def _publish(port: int, account: tuple[str, str], make, devices: int, rounds: int, ready, go) -> None:  # type: ignore[no-untyped-def]
+def _publish(
+    port: int,
+    account: tuple[str, str],
+    make: Callable[[int, int], list[load.Message]],
+    devices: int,
+    rounds: int,
+    ready: Event,
+    go: Event,
+) -> None:
     messages = make(devices, rounds)
     with Publisher("127.0.0.1", port, account) as publisher:
         ready.set()
@@ -230,10 +239,10 @@ async def _execute(url: str, statement: str) -> None:
     await conn.close()
 
 
-async def _fetch(url: str, statement: str) -> object:
+async def _fetch(url: str, statement: str) -> int:
     conn = await asyncpg.connect(url)
     try:
-        return await conn.fetchval(statement)
+        return int(await conn.fetchval(statement))
     finally:
         await conn.close()
 

@@ -24,7 +24,8 @@ def register(admin_url: str, devices: int) -> None:
     with psycopg.connect(admin_url, autocommit=True) as conn:
         conn.execute("INSERT INTO district (code, name) VALUES (%s, 'Bench')", (AREA,))
         conn.execute(
-            "INSERT INTO gateway (code, area) SELECT 'GW-' || lpad(n::text, 3, '0'), %s FROM generate_series(0, %s) AS n",
+            """INSERT INTO gateway (code, area)
+            SELECT 'GW-' || lpad(n::text, 3, '0'), %s FROM generate_series(0, %s) AS n""",
             (AREA, GATEWAYS - 1),
         )
         conn.execute(
