@@ -147,7 +147,7 @@ class MosquittoBroker:
             processes.send(pid, signal.SIGTERM)
             if not processes.wait_until(lambda: self._reap() or self.pid() is None, timeout_s):
                 raise EmbeddedError(f"Mosquitto (process {pid}) did not stop in {timeout_s:g} s")
-        self._reap()
+        self._forget_child()
 
     def kill(self) -> None:
         """End the broker as kill -9 would, for fault drills."""
@@ -156,6 +156,7 @@ class MosquittoBroker:
             raise EmbeddedError("Mosquitto does not run")
         processes.send(pid, signal.SIGKILL)
         processes.wait_until(lambda: self._reap() or self.pid() is None, 10.0)
+        self._forget_child()
 
     def forget(self) -> None:
         """Delete a stopped broker's sessions, queues and retained messages."""
@@ -195,6 +196,12 @@ class MosquittoBroker:
     def _write(self, name: str, text: str) -> None:
         owner = None if self._account is None else self._account.owner
         replace_file(self.directory / name, text, mode=0o600, owner=owner)
+
+    def _forget_child(self) -> None:
+        """Take leave of a child that is ending: it may be past its last breath and not yet to be reaped."""
+        if self._child is not None:
+            self._child.wait(10.0)
+            self._child = None
 
     def _reap(self) -> bool:
         """True when the broker was our child and has ended."""

@@ -160,7 +160,7 @@ class PostgresCluster:
             processes.send(pid, signal.SIGINT)
             if not processes.wait_until(lambda: self._reap() or self.postmaster_pid() is None, timeout_s):
                 raise EmbeddedError(f"PostgreSQL (process {pid}) did not stop in {timeout_s:g} s")
-        self._reap()
+        self._forget_child()
 
     def kill(self) -> None:
         """End the server as kill -9 would, for fault drills; the next start recovers."""
@@ -169,6 +169,7 @@ class PostgresCluster:
             raise EmbeddedError("PostgreSQL does not run")
         processes.send(pid, signal.SIGKILL)
         processes.wait_until(lambda: self._reap() or self.postmaster_pid() is None, 10.0)
+        self._forget_child()
 
     def postmaster_pid(self) -> int | None:
         """The server's process id; None when the one on file is dead, or by now somebody else's."""
@@ -263,6 +264,12 @@ class PostgresCluster:
         conn.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
         names["application"] = sql.Identifier(APPLICATION)
         conn.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}").format(**names))
+
+    def _forget_child(self) -> None:
+        """Take leave of a child that is ending: it may be past its last breath and not yet to be reaped."""
+        if self._child is not None:
+            self._child.wait(10.0)
+            self._child = None
 
     def _reap(self) -> bool:
         """True when the server was our child and has ended."""
