@@ -212,15 +212,17 @@ def micro_leak(rule: Rule, window: Window) -> list[Finding]:
     spans = spans.filter(long_enough)
     if spans.is_empty():
         return []
-    floors = _floors(rule, window.pairs, spans)
+    small = pl.col("floor_lh") <= rule["steady_below_lh"]
     found = (
-        spans.join(floors, on=["device_id", "span"])
-        .filter(_looks_like_leak(rule))
+        spans.join(_floors(rule, window.pairs, spans), on=["device_id", "span"])
+        .filter(pl.col("floor_lh") > 0, pl.col("floor_lh") <= rule["flow_high_lh"])
         .join(_newest(window), on="device_id")
         .join(_code(window), on="device_id")
-        .sort("device_id", "first_at")
     )
-    return [_leak_finding(rule, window, row) for row in found.iter_rows(named=True)]
+    doubtful = found.filter(~small)
+    steady = doubtful.join(_steady(rule, window.pairs, doubtful), on=["device_id", "span"], how="semi")
+    certain = pl.concat([found.filter(small), steady]).sort("device_id", "first_at")
+    return [_leak_finding(rule, window, row) for row in certain.iter_rows(named=True)]
 
 
 def _runs(rule: Rule, pairs: pl.DataFrame) -> pl.DataFrame:
@@ -260,55 +262,65 @@ def _unproved_spans(runs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _floors(rule: Rule, pairs: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Per span: `floor_lh` and `floor_high_lh`, the 20 % and 80 % quantiles of its daily lowest flows, and `step_lh`.
+def _flows(pairs: pl.DataFrame, spans: pl.DataFrame, flow_lh: float) -> pl.DataFrame:
+    """Flows within spans: `device_id, span, at, flow_lh, step_lh` (what one pulse more or less would change).
 
-    A flow is the register's difference over a few hours, long enough that the smallest leak moves it three times.
+    A flow is the register's difference over full hours, so many that `flow_lh` moves it three times.
     """
-    hours = (pl.col("pulse_ml") / 1000 / rule["flow_low_lh"] * 3).ceil().clip(1, 24)
+    hours = (pl.col("pulse_ml") / 1000 / flow_lh * 3).ceil().clip(1, 24)
+    key = ["device_id", "span"]
     inside = (
-        pairs.join(spans.select("device_id", "span", "first_at", "last_at"), on="device_id")
+        pairs.join(spans.select(*key, "first_at", "last_at"), on="device_id")
         .filter(pl.col("from_at") >= pl.col("first_at"), pl.col("at") <= pl.col("last_at"))
-        .sort("device_id", "at")
+        .sort(*key, "at")
         .with_columns(
-            pl.col("moved_ml").fill_null(0).cum_sum().over("device_id", "span").alias("total_ml"),
-            pl.col("moved_ml").is_null().cum_sum().over("device_id", "span").alias("gaps"),
-            hours.alias("hours"),
+            pl.col("moved_ml").fill_null(0).cum_sum().over(key).alias("total_ml"),
+            pl.col("moved_ml").is_null().cum_sum().over(key).alias("gaps"),
+            (pl.col("at") - pl.duration(seconds=(hours * 3600).cast(pl.Int64))).alias("back_at"),
         )
-        .with_columns((pl.col("at") - pl.duration(seconds=(pl.col("hours") * 3600).cast(pl.Int64))).alias("back_at"))
     )
-    start = inside.select("device_id", "span", pl.col("at").alias("start_at"), "total_ml", "gaps")
-    flow_lh = (pl.col("total_ml") - pl.col("total_ml_right")) / 1000 / (pl.col("flow_s") / 3600)
+    start = inside.select(*key, pl.col("at").alias("start_at"), "total_ml", "gaps").sort(*key, "start_at")
+    flow_h = (pl.col("at") - pl.col("start_at")).dt.total_microseconds() / 3.6e9
     return (
-        inside.sort("device_id", "span", "back_at")
-        .join_asof(
-            start.sort("device_id", "span", "start_at"),
-            left_on="back_at",
-            right_on="start_at",
-            by=["device_id", "span"],
-            strategy="backward",
-            check_sortedness=False,
-        )
+        inside.sort(*key, "back_at")
+        .join_asof(start, left_on="back_at", right_on="start_at", by=key, strategy="backward", check_sortedness=False)
         .filter(pl.col("start_at").is_not_null(), pl.col("gaps") == pl.col("gaps_right"))
-        .with_columns(((pl.col("at") - pl.col("start_at")).dt.total_microseconds() / 1e6).alias("flow_s"))
-        .with_columns(flow_lh.alias("flow_lh"), (pl.col("pulse_ml") / 1000 / (pl.col("flow_s") / 3600)).alias("step"))
-        .group_by("device_id", "span", pl.col("at").dt.truncate("1d").alias("day"))
-        .agg(pl.col("flow_lh").min(), pl.col("step").max())
-        .group_by("device_id", "span")
-        .agg(
-            pl.col("flow_lh").quantile(0.2, "linear").alias("floor_lh"),
-            pl.col("flow_lh").quantile(0.8, "linear").alias("floor_high_lh"),
-            pl.col("step").max().alias("step_lh"),
+        .select(
+            *key,
+            "at",
+            ((pl.col("total_ml") - pl.col("total_ml_right")) / 1000 / flow_h).alias("flow_lh"),
+            (pl.col("pulse_ml") / 1000 / flow_h).alias("step_lh"),
         )
     )
 
 
-def _looks_like_leak(rule: Rule) -> pl.Expr:
-    """A floor above nothing and below the limit; and steady from day to day unless it is below any appliance's."""
-    spread = pl.col("floor_high_lh") - pl.col("floor_lh") - pl.col("step_lh")
-    steady = spread <= rule["fluctuation_max_pct"] / 100 * pl.col("floor_lh")
-    small = pl.col("floor_lh") <= rule["steady_below_lh"]
-    return (pl.col("floor_lh") > 0) & (pl.col("floor_lh") <= rule["flow_high_lh"]) & (small | steady)
+def _floors(rule: Rule, pairs: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Per span `floor_lh`: the 20 % quantile of its daily lowest flows."""
+    return _daily_floor(_flows(pairs, spans, rule["flow_low_lh"]))
+
+
+def _daily_floor(flows: pl.DataFrame) -> pl.DataFrame:
+    return (
+        flows.group_by("device_id", "span", pl.col("at").dt.truncate("1d").alias("day"))
+        .agg(pl.col("flow_lh").min())
+        .group_by("device_id", "span")
+        .agg(pl.col("flow_lh").quantile(0.2, "linear").alias("floor_lh"))
+    )
+
+
+def _steady(rule: Rule, pairs: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Spans whose flow rests at its floor for `steady_share_min` of the time, as a leak's does when nobody uses gas.
+
+    Heating that never stops has a lowest hour too, but does not stay there.
+    """
+    flows = _flows(pairs, spans, rule["steady_below_lh"])
+    resting = pl.col("flow_lh") <= pl.col("floor_lh") * (1 + rule["fluctuation_max_pct"] / 100) + pl.col("step_lh")
+    return (
+        flows.join(_daily_floor(flows), on=["device_id", "span"])
+        .group_by("device_id", "span")
+        .agg(resting.mean().alias("share"))
+        .filter(pl.col("share") >= rule["steady_share_min"])
+    )
 
 
 def _leak_finding(rule: Rule, window: Window, row: Mapping[str, object]) -> Finding:

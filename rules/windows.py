@@ -19,21 +19,25 @@ WRAP_MIN_ML = 1_000_000_000
 
 TIME = pl.Datetime("us", "UTC")
 
-READINGS = {"device_id": pl.Int32, "at": TIME, "index_ml": pl.Int64, "flags": pl.Int32, "status": pl.Int32}
-DEVICES = {
-    "device_id": pl.Int32,
-    "code": pl.String,
-    "kind": pl.String,
-    "meter_class": pl.String,
-    "user_class": pl.String,
-    "area": pl.String,
-    "pulse_ml": pl.Int64,
-    "register_wrap_ml": pl.Int64,
-    "qmax_lh": pl.Float64,
-}
-VALVES = {"device_id": pl.Int32, "at": TIME, "closed": pl.Boolean, "exact": pl.Boolean}
-BOUNDARIES = {"device_id": pl.Int32, "at": TIME}
-CLOSINGS = {"device_id": pl.Int32, "closed_at": TIME}
+READINGS = pl.Schema(
+    {"device_id": pl.Int32(), "at": TIME, "index_ml": pl.Int64(), "flags": pl.Int32(), "status": pl.Int32()}
+)
+DEVICES = pl.Schema(
+    {
+        "device_id": pl.Int32(),
+        "code": pl.String(),
+        "kind": pl.String(),
+        "meter_class": pl.String(),
+        "user_class": pl.String(),
+        "area": pl.String(),
+        "pulse_ml": pl.Int64(),
+        "register_wrap_ml": pl.Int64(),
+        "qmax_lh": pl.Float64(),
+    }
+)
+VALVES = pl.Schema({"device_id": pl.Int32(), "at": TIME, "closed": pl.Boolean(), "exact": pl.Boolean()})
+BOUNDARIES = pl.Schema({"device_id": pl.Int32(), "at": TIME})
+CLOSINGS = pl.Schema({"device_id": pl.Int32(), "closed_at": TIME})
 
 
 @dataclass(frozen=True, slots=True)
