@@ -8,6 +8,7 @@ from functools import partial
 import asyncpg
 import structlog
 from aiohttp import web
+from prometheus_client import disable_created_metrics
 
 from app.binding import Route
 from app.probes import Probes, missing_migrations
@@ -21,6 +22,7 @@ from inspections import scheduler
 from inspections.routes import InspectionRoutes
 from rules import evaluator
 from rules.catalog import default_catalog
+from rules.routes import AlertRoutes
 from sql.pool import open_pool
 
 SERVICES = ("ingest", "rules", "inspections", "http")
@@ -35,6 +37,7 @@ class CannotStart(Exception):
 async def run(settings: Settings, names: Iterable[str] = SERVICES) -> None:
     """Run the named services in this process until a signal; raises CannotStart, or the failures of `supervise`."""
     chosen = frozenset(names)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     async with open_database(settings, "+".join(name for name in SERVICES if name in chosen)) as pool:
         log.info("starting", services=sorted(chosen))
         await supervise(build(settings, pool, chosen), drain_s=settings.drain_s)
@@ -127,10 +130,8 @@ def _probe_routes(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]
 
 def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     """Every route the features offer."""
-    from rules.routes import AlertRoutes
-
     return [
-        *AlertRoutes(pool).table(),
+        *AlertRoutes(pool, default_catalog()).table(),
         *IngestRoutes(pool).table(),
         *InspectionRoutes(pool, settings.roster).table(),
     ]

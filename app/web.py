@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import NoReturn
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import structlog
@@ -60,6 +61,7 @@ class Web:
 
     def __init__(self, pool: asyncpg.Pool, params: HttpParams, routes: Sequence[Route], probes: Probes | None) -> None:
         self._pool = pool
+        self._streams: WeakKeyDictionary[web.StreamResponse, asyncio.Task[None]] = WeakKeyDictionary()
         self._endpoints = [bind_route(route) for route in routes]
         described = document(self._endpoints, title="Gaswarden", version=version("gaswarden"), prefix=PREFIX)
         self._document = described
@@ -75,6 +77,7 @@ class Web:
         for endpoint in self._endpoints:
             router.add_route(endpoint.method, PREFIX + endpoint.path, self._handler(endpoint))
         self.application.on_response_prepare.append(_add_headers)
+        self.application.on_shutdown.append(self._end_streams)
 
     def _handler(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -82,9 +85,17 @@ class Web:
             request[_ACTOR_KEY] = actor.name
             require_role(actor, endpoint.roles)
             arguments = await endpoint.bind(request, actor)
-            return endpoint.respond(await endpoint.call(**arguments))
+            response = endpoint.respond(await endpoint.call(**arguments))
+            if not isinstance(response, web.Response):
+                self._streams[response] = request.task
+            return response
 
         return handle
+
+    async def _end_streams(self, _application: web.Application) -> None:
+        """At shutdown: a response that never ends by itself is not waited for."""
+        for task in set(self._streams.values()):
+            task.cancel()
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """The OpenAPI document; open to everybody, it holds no data."""

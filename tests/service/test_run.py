@@ -1,0 +1,192 @@
+"""`gaswarden run` and `check` as processes: real services on a real database and broker, exit codes, sentences."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.servers import Broker, Database
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def environment(db: Database, **more: str) -> dict[str, str]:
+    """A clean environment with a test's database, no broker, and a free HTTP port."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GASWARDEN_", "MQTT_"))}
+    urls = {"DATABASE_URL": db.url, "ADMIN_DATABASE_URL": db.admin_url, "MQTT_URL": "mqtt://127.0.0.1:1"}
+    return kept | urls | {"GASWARDEN_HTTP__PORT": "0", "COLUMNS": "200"} | more
+
+
+@asynccontextmanager
+async def gaswarden(environ: Mapping[str, str], *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The program with arguments; killed when a test leaves it running."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        *arguments,
+        cwd=REPOSITORY,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    """Exit code, standard output, and what is left of standard error."""
+    out, err = await asyncio.wait_for(process.communicate(), 40)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def logged(process: asyncio.subprocess.Process, event: str) -> dict[str, object]:
+    """The next log line of an event."""
+    assert process.stderr is not None
+    while line := await asyncio.wait_for(process.stderr.readline(), 30):
+        if line.startswith(b"{") and (said := json.loads(line))["event"] == event:
+            return dict(said)
+    raise AssertionError(f"the process ended without {event}")
+
+
+async def test_all_services_run_and_drain(db: Database, broker: Broker) -> None:
+    """With everything there the process becomes ready, serves, and a SIGTERM ends it with 0, an open stream or not."""
+    environ = environment(db, MQTT_URL=broker.url)
+    async with gaswarden(environ, "account", "add", "olga", "--role", "officer") as made:
+        token = (await ended(made))[1].strip()
+    async with (
+        gaswarden(environ, "run") as process,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+    ):
+        address = (await logged(process, "listening"))["address"]
+        await logged(process, "broker_connected")
+        async with session.get(f"{address}/readyz") as response:
+            checks = (await response.json())["checks"]
+        assert {name: check["ok"] for name, check in checks.items()} == {
+            "database": True,
+            "migrations": True,
+            "broker": True,
+        }
+        for path in ("/api/v1/alerts", "/api/v1/rules", "/api/v1/duties", "/api/v1/ledger", "/api/v1/docs", "/metrics"):
+            async with session.get(f"{address}{path}") as response:
+                assert response.status == 200, path
+        async with session.get(f"{address}/api/v1/alerts/stream") as stream:
+            assert stream.status == 200
+            await stream.content.readline()
+            process.terminate()
+            code, _, err = await ended(process)
+    assert code == 0, err
+    assert '"event": "stopped"' in err
+
+
+async def test_port_in_use_is_a_sentence(db: Database) -> None:
+    """A port that is taken ends the process with code 1 and names the address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        async with gaswarden(environment(db, GASWARDEN_HTTP__PORT=port), "run", "http") as process:
+            code, _, err = await ended(process)
+    assert code == 1
+    assert f"http cannot listen on 127.0.0.1:{port}: " in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+async def test_unmigrated_database_is_a_sentence(empty_db: Database) -> None:
+    """A database without its schema is refused at the start, with the command that helps."""
+    async with gaswarden(environment(empty_db), "run", "http") as process:
+        code, _, err = await ended(process)
+    assert code == 1
+    assert err.strip().startswith("the database lacks 0001_initial.sql")
+    assert err.strip().endswith("run `gaswarden migrate`")
+
+
+async def test_database_away_is_waited_for_then_told(db: Database) -> None:
+    """A database that does not answer is waited for so long as set, then told in a sentence."""
+    environ = environment(
+        db, DATABASE_URL="postgresql://a:secret@127.0.0.1:1/x", GASWARDEN_DATABASE__START_WAIT_S="0.3"
+    )
+    async with gaswarden(environ, "run", "http") as process:
+        code, _, err = await ended(process)
+    assert code == 1
+    assert "waiting for the database" in err
+    assert err.splitlines()[-1].startswith("the database does not answer: ")
+    assert "secret" not in err
+
+
+async def test_wrong_settings_exit_2(db: Database) -> None:
+    """Wrong settings and an unknown service are code 2, each in a sentence."""
+    async with gaswarden(environment(db, GASWARDEN_HTTP__PORT="web"), "run", "http") as process:
+        code, _, err = await ended(process)
+    assert (code, err.strip()) == (
+        2,
+        "settings: GASWARDEN_HTTP__PORT: must be a valid integer, unable to parse string as an integer (it is 'web')",
+    )
+    async with gaswarden(environment(db), "run", "htpp") as process:
+        code, _, err = await ended(process)
+    assert code == 2
+    assert "there is no service htpp" in err
+
+
+async def test_probes_have_their_own_port(db: Database) -> None:
+    """With a probe port the probes are there and nothing else, and not on the public port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environ = environment(db, GASWARDEN_HTTP__PROBE_PORT=str(port))
+    async with gaswarden(environ, "run", "http") as process, aiohttp.ClientSession() as session:
+        addresses = [await logged(process, "listening"), await logged(process, "listening")]
+        public = next(said["address"] for said in addresses if said["name"] == "http")
+        for address, path, status in (
+            (f"http://127.0.0.1:{port}", "/healthz", 200),
+            (f"http://127.0.0.1:{port}", "/metrics", 200),
+            (f"http://127.0.0.1:{port}", "/api/v1/openapi.json", 404),
+            (public, "/metrics", 404),
+            (public, "/api/v1/openapi.json", 200),
+        ):
+            async with session.get(f"{address}{path}") as response:
+                assert response.status == status, (address, path)
+        process.send_signal(signal.SIGINT)
+        assert (await ended(process))[0] == 0
+
+
+@pytest.mark.parametrize("broker_there", [True, False])
+async def test_check(db: Database, broker: Broker, *, broker_there: bool) -> None:
+    """`check` exits 0 when all is well, 1 when something is wrong, and names edition, version and what is wrong."""
+    more = {"MQTT_URL": broker.url} if broker_there else {}
+    async with gaswarden(environment(db, **more), "check", "--json") as process:
+        code, out, _ = await ended(process)
+    found = json.loads(out)
+    checks = {check["check"]: check for check in found["checks"]}
+    assert code == (0 if broker_there else 1)
+    assert {name: check["ok"] for name, check in checks.items() if not check["ok"]} == (
+        {} if broker_there else {"broker": False}
+    )
+    assert checks["timescaledb"]["fact"].endswith(" edition")
+    assert "leak_alarm" in checks["rules"]["fact"]
+    settings = {row["setting"]: row for row in found["settings"]}
+    assert ":***@" in settings["DATABASE_URL"]["value"]
+
+
+async def test_check_names_pending_migrations(empty_db: Database) -> None:
+    """`check` on a database without its schema names what is missing and does not fail in another way."""
+    async with gaswarden(environment(empty_db), "check", "--json") as process:
+        code, out, _ = await ended(process)
+    checks = {check["check"]: check["fact"] for check in json.loads(out)["checks"]}
+    assert code == 1
+    assert checks["migrations"].startswith("not applied: 0001_initial.sql")
+    async with gaswarden(environment(empty_db), "migrate") as process:
+        code, out, _ = await ended(process)
+    assert (code, out.splitlines()[0]) == (0, "applied 0001_initial.sql")
