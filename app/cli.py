@@ -11,6 +11,7 @@ import typer
 from app.commands import desk, people, service, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
+from app.demo.command import demo
 from app.embedded import EmbeddedError
 from app.logs import mask_text
 from app.problems import UNREACHABLE
@@ -46,9 +47,11 @@ def gaswarden(
 cli.command()(service.run)
 cli.command()(service.check)
 cli.command()(service.migrate)
+cli.command()(demo)
 cli.command("import")(desk.import_registry)
 cli.command("ledger")(telemetry.show_ledger)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")
+cli.command("alerts")(desk.show_alerts)
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(people.account, name="account")
 cli.add_typer(people.audit_commands, name="audit")

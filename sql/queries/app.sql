@@ -46,3 +46,12 @@ SELECT name FROM schema_migration ORDER BY name;
 -- announce_registry() --
 -- Tells running workers, at commit, that devices or gateways may have changed.
 SELECT pg_notify('gaswarden_registry', '');
+
+-- rules_backlog() --
+-- How many committed batches the rules have not evaluated yet, over both streams.
+SELECT count(*)
+FROM batch
+CROSS JOIN (VALUES ('events'), ('readings')) AS stream (name)
+LEFT JOIN rule_cursor ON rule_cursor.slot = batch.slot AND rule_cursor.stream = stream.name
+WHERE batch.batch_id > coalesce(rule_cursor.batch_id, 0)
+  AND (stream.name = 'readings' AND cardinality(batch.device_ids) > 0 OR stream.name = 'events' AND batch.event_rows > 0);

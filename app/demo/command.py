@@ -1,0 +1,280 @@
+"""`gaswarden demo`, which `scripts/up` runs: set the stage, play, show, judge, serve."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.commands.terminal import JsonOption, say
+from app.compose import open_database
+from app.demo import show
+from app.demo.desk import Desk, until
+from app.demo.district import State, begin, keep, settle_in
+from app.demo.play import Played, play
+from app.demo.stage import Servers, StageError, directory, free_port, open_servers, run_services
+from app.demo.verdict import Judgement, judge
+from app.embedded import EmbeddedError
+from app.settings import Settings, load_settings
+from inspections.recheck import broken_in_force
+from simulator.link import Broker
+from simulator.model import City
+from simulator.publisher import Publisher, go_on
+from simulator.score import Score, alerts_from_json, score
+from sql import queries
+from sql.migrate import migrate
+
+_SETTLE_TIMEOUT_S = 120.0
+_LIVE_PER_S = 2.0
+_WANTED_PORT = 8080
+
+
+def demo(
+    check: Annotated[
+        bool, typer.Option(help="Stop at the end; exit 0 only if all planted faults were found and all proofs hold.")
+    ] = False,
+    homes: Annotated[int, typer.Option(min=60, max=100_000, help="Premises of the district.")] = 400,
+    days: Annotated[int, typer.Option(min=11, max=60, help="Days of history before today.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same district and faults.")] = 1,
+    fresh: Annotated[
+        bool, typer.Option(help="First delete the demonstration and the embedded servers with ALL their data.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Play a demonstration district with known faults against the real services, show what was found, keep serving.
+
+    Needs no settings: it makes private servers under var/. DATABASE_URL and MQTT_URL name others to use instead.
+    Exit codes: 0 well (with --check: everything proved), 1 something failed, 2 wrong usage.
+    """
+    console = Console(stderr=True) if as_json else Console()
+    try:
+        with open_servers(say, fresh=fresh) as servers:
+            if fresh:
+                (directory() / "state.json").unlink(missing_ok=True)
+            state = begin(directory(), datetime.now(UTC), seed, homes, days)
+            well = asyncio.run(_demonstrate(servers, state, console, check=check, as_json=as_json))
+    except (StageError, EmbeddedError) as error:
+        say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0 if well else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Everything that runs: servers, settings, folder, the services' address."""
+
+    servers: Servers
+    settings: Settings
+    folder: Path
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the officer saw at the end, and what was decided on it."""
+
+    alerts: list[dict[str, Any]]
+    truth: dict[str, Any]
+    score: Score
+    ledger: dict[str, Any]
+    roster: dict[str, Any] | None
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether every judgement is good."""
+        return all(one.ok for one in self.judgements)
+
+
+async def _demonstrate(servers: Servers, state: State, console: Console, *, check: bool, as_json: bool) -> bool:
+    """The whole demonstration, in order; True when every judgement was good."""
+    folder, city = directory(), state.city()
+    migrate(servers.admin_database_url)
+    settings, _ = load_settings(os.environ | servers.environment())
+    state = await _settle_in(settings, folder, city, state)
+    port = free_port(int(os.environ.get("GASWARDEN_HTTP__PORT") or _WANTED_PORT))
+    stage = _Stage(servers, settings, folder, f"http://127.0.0.1:{port}")
+    async with (
+        run_services(servers, port, folder.parent / "log" / "services.log") as process,
+        Desk(stage.address, state.tokens["officer"]) as desk,
+        _gateways(servers, city) as publisher,
+    ):
+        console.print(f"services are up: {stage.address}")
+        played = await _play(publisher, desk, city, state, console)
+        keep(folder, played.state)
+        seen = await _look(stage, desk, city, played.state, publisher)
+        if as_json:
+            _print_json(stage, played, seen)
+        else:
+            _show(console, stage, city, played, seen)
+        if check:
+            return seen.well
+        try:
+            await _serve(publisher, played, process, console)
+        finally:
+            keep(folder, replace(played.state, spoken=dict(played.live.last)))
+    return True
+
+
+async def _settle_in(settings: Settings, folder: Path, city: City, state: State) -> State:
+    async with open_database(settings, "demo") as pool, pool.acquire() as conn:
+        state = await settle_in(conn, folder, city, state, datetime.now(UTC))
+    keep(folder, state)
+    return state
+
+
+@asynccontextmanager
+async def _gateways(servers: Servers, city: City) -> AsyncIterator[Publisher]:
+    accounts = await asyncio.to_thread(servers.gateway_accounts, [gateway.code for gateway in city.gateways])
+    async with Publisher(Broker.at(servers.mqtt_url), accounts) as publisher:
+        yield publisher
+
+
+async def _play(publisher: Publisher, desk: Desk, city: City, state: State, console: Console) -> Played:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        expected = len(city.devices) * (state.days + 1) if not state.played else None
+        task = bar.add_task("messages acknowledged", total=expected)
+        played = await play(publisher, desk, city, state, lambda count: bar.advance(task, count))
+    console.print(f"messages acknowledged by the broker: {publisher.published().acknowledged:,}")
+    if played.leak_ms is not None:
+        console.print(f"leak alarm published -> alert readable over HTTP: {played.leak_ms:.0f} ms", style="bold")
+    return played
+
+
+async def _look(stage: _Stage, desk: Desk, city: City, state: State, publisher: Publisher) -> _Seen:
+    """Wait until all that was published is evaluated, plan tomorrow, and look at everything over HTTP."""
+    truth = state.truth(city)
+    (stage.folder / "truth.json").write_text(json.dumps(truth, indent=1, default=str), "utf-8")
+    acknowledged = publisher.published().acknowledged
+    days = state.now.date(), datetime.now(UTC).date()
+    async with open_database(stage.settings, "demo") as pool:
+
+        async def settled() -> bool:
+            ledger = await desk.ledger(*days)
+            async with pool.acquire() as conn:
+                backlog = await conn.fetchval(*queries["rules_backlog"].bind())
+            return int(ledger["received"]) >= acknowledged and int(backlog) == 0
+
+        async def found() -> bool:
+            result = score(truth, alerts_from_json(await desk.alerts()))
+            return result.found == result.planted
+
+        await until(settled, _SETTLE_TIMEOUT_S)
+        await until(found, 3 * stage.settings.rules.tick_s + 5, pause_s=0.5)
+        tomorrow = _tomorrow(stage.settings)
+        await desk.tell(f"rosters/{tomorrow}/plan")
+        broken = await broken_in_force(pool, tomorrow, stage.settings.roster)
+    alerts, ledger = await desk.alerts(), await desk.ledger(*days)
+    result = score(truth, alerts_from_json(alerts))
+    roster = await _roster_to_show(desk, tomorrow)
+    return _Seen(alerts, truth, result, ledger, roster, judge(result, ledger, acknowledged, broken))
+
+
+def _tomorrow(settings: Settings) -> date:
+    return (datetime.now(UTC).astimezone(settings.roster.zone) + timedelta(days=1)).date()
+
+
+async def _roster_to_show(desk: Desk, day: date) -> dict[str, Any] | None:
+    """The roster of the inspector who has the most visits that came from alerts."""
+    answer = await desk.ask(f"rosters/{day}")
+    rosters = [roster for roster in (answer or {"rosters": []})["rosters"] if roster["visits"]]
+    if not rosters:
+        return None
+    chosen = max(rosters, key=lambda roster: sum(bool(visit["alert_ids"]) for visit in roster["visits"]))
+    return {**chosen, "day": day.isoformat()}
+
+
+def _show(console: Console, stage: _Stage, city: City, played: Played, seen: _Seen) -> None:
+    show.show_ledger(console, seen.ledger)
+    show.show_alerts(console, seen.alerts, seen.truth)
+    show.show_score(console, seen.score)
+    if seen.roster is not None:
+        show.show_roster(console, seen.roster, stage.settings.roster.zone)
+    show.show_judgements(console, seen.judgements)
+    show.show_doors(console, _doors(stage, played.state), _lines_to_try(stage, city, played))
+
+
+def _doors(stage: _Stage, state: State) -> Mapping[str, str]:
+    parts = Broker.at(stage.servers.mqtt_url)
+    return {
+        "\nHTTP": f"{stage.address}/api/v1  (documentation: {stage.address}/api/v1/docs)",
+        "MQTT": f"mqtt://{parts.host}:{parts.port}",
+        "officer's token": state.tokens["officer"],
+        "inspector's token": state.tokens["inspector"],
+        "administrator's": state.tokens["administrator"],
+        "log": str(stage.folder.parent / "log" / "services.log"),
+    }
+
+
+def _lines_to_try(stage: _Stage, city: City, played: Played) -> list[str]:
+    """Lines that work as they are pasted."""
+    broker, detector = Broker.at(stage.servers.mqtt_url), played.live.detectors[0]
+    gateway = next(gateway for gateway in city.gateways if gateway.code == detector.gateway)
+    user, password = stage.servers.gateway_accounts([gateway.code])[gateway.code]
+    seq = (played.live.last[detector.code].seq + 1) % 65_536
+    payload = (
+        f'{{"device":"{detector.code}","seq":{seq},"at":"\'$(date -u +%FT%TZ)\'",'
+        '"event":"leak_alarm","state":"raised","level":2,"lel_pct":31.5}'
+    )
+    officer = f"-H 'Authorization: Bearer {played.state.tokens['officer']}'"
+    inspector = f"-H 'Authorization: Bearer {played.state.tokens['inspector']}'"
+    mine = city.inspectors[0].code
+    publish = (
+        f"mosquitto_pub -h {broker.host} -p {broker.port} -V 5 -u {user} -P {password} -q 1 "
+        f"-t gas/v1/{gateway.area}/{gateway.code}/events -m '{payload}'"
+    )
+    return [
+        publish,
+        f"curl -s {officer} '{stage.address}/api/v1/alerts?state=open&severity=critical'",
+        f"curl -s {inspector} '{stage.address}/api/v1/rosters/{_tomorrow(stage.settings)}/{mine}?format=csv'",
+    ]
+
+
+def _print_json(stage: _Stage, played: Played, seen: _Seen) -> None:
+    document = {
+        "well": seen.well,
+        "leak_to_alert_ms": played.leak_ms,
+        "judgements": [asdict(one) for one in seen.judgements],
+        "rules": [asdict(rule) for rule in seen.score.rules],
+        "messages": seen.ledger["by_disposition"],
+        "missing": sum(line["missing"] for line in seen.ledger["missing"]),
+        "address": stage.address,
+        "truth": str(stage.folder / "truth.json"),
+    }
+    typer.echo(json.dumps(document, indent=1, ensure_ascii=False, default=str))
+
+
+async def _serve(publisher: Publisher, played: Played, process: asyncio.subprocess.Process, console: Console) -> None:
+    """Everyday life goes on at a modest rate until Ctrl-C, SIGTERM, or the end of the services."""
+    console.print("\nServing; the district goes on living. Ctrl-C stops everything cleanly.", style="bold")
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    living = asyncio.create_task(go_on(publisher, played.live.tick, _LIVE_PER_S))
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(process.wait()), living]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for task in ends:
+        task.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
+    if process.returncode is not None:
+        raise StageError(f"the services stopped by themselves with code {process.returncode}")
+    console.print("stopping: services drain, then the servers stop")

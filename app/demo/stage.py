@@ -1,0 +1,149 @@
+"""The servers and the services of the demonstration: found or started, awaited, stopped."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from app.embedded import EmbeddedServers, default_directory
+
+_READY_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 40.0
+
+
+class StageError(Exception):
+    """The demonstration cannot go on; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the servers are. `embedded` is None when the environment names both."""
+
+    database_url: str
+    admin_database_url: str
+    mqtt_url: str
+    embedded: EmbeddedServers | None
+
+    def gateway_accounts(self, gateways: list[str]) -> dict[str, tuple[str, str]]:
+        """User name and password of every gateway: its own at the embedded broker, MQTT_URL's account at another."""
+        if self.embedded is not None and "MQTT_URL" not in os.environ:
+            return {code: (code, password) for code, password in self.embedded.add_gateways(gateways).items()}
+        parts = urlsplit(self.mqtt_url)
+        return dict.fromkeys(gateways, (unquote(parts.username or ""), unquote(parts.password or "")))
+
+    def environment(self) -> dict[str, str]:
+        """What the services are told."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "ADMIN_DATABASE_URL": self.admin_database_url,
+            "MQTT_URL": self.mqtt_url,
+        }
+
+
+def directory() -> Path:
+    """Where the demonstration keeps its registry, truth and tokens."""
+    return default_directory() / "demo"
+
+
+@contextmanager
+def open_servers(say: Callable[[str], None], *, fresh: bool) -> Iterator[Servers]:
+    """The servers of DATABASE_URL and MQTT_URL, and embedded ones for what these do not name; stopped at the end.
+
+    `fresh` deletes the embedded servers with all their data first. Raises EmbeddedError.
+    """
+    database_url, mqtt_url = os.environ.get("DATABASE_URL"), os.environ.get("MQTT_URL")
+    if database_url and mqtt_url:
+        yield Servers(database_url, os.environ.get("ADMIN_DATABASE_URL") or database_url, mqtt_url, None)
+        return
+    embedded = _open(database_url, mqtt_url)
+    if fresh:
+        embedded.hold()
+        embedded.destroy()
+        embedded = _open(database_url, mqtt_url)
+    embedded.start(say)
+    try:
+        yield Servers(
+            database_url or embedded.database_url,
+            (os.environ.get("ADMIN_DATABASE_URL") or database_url) if database_url else embedded.admin_database_url,
+            mqtt_url or embedded.mqtt_url,
+            embedded,
+        )
+    finally:
+        embedded.stop()
+
+
+def _open(database_url: str | None, mqtt_url: str | None) -> EmbeddedServers:
+    return EmbeddedServers.open(postgres=not database_url, mosquitto=not mqtt_url)
+
+
+def free_port(wanted: int) -> int:
+    """The wanted loopback port when nobody listens there, else some free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StageError("no free port on 127.0.0.1")
+
+
+@asynccontextmanager
+async def run_services(servers: Servers, port: int, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`gaswarden run` as a process of its own, ready to serve; drained by SIGTERM at the end.
+
+    Raises StageError, with the end of its log, when it does not become ready.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | servers.environment() | {"GASWARDEN_HTTP__PORT": str(port)}
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app", "run", env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output,
+            stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        await _await_ready(process, f"http://127.0.0.1:{port}/readyz", log)
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _await_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    answer = "no answer"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        for _ in range(int(_READY_TIMEOUT_S / 0.1)):
+            if process.returncode is not None:
+                raise StageError(f"the services stopped with code {process.returncode}:\n{_tail(log)}")
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return
+                    answer = await response.text()
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.1)
+    raise StageError(f"the services are not ready after {_READY_TIMEOUT_S:.0f} s ({answer}):\n{_tail(log)}")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
