@@ -27,7 +27,7 @@ _ANSWER, _ABNORMAL = 0x81, 0x40
 _VOLUMES = (b"\x90\x1f", b"\x1f\x90")
 _VOLUMES_BYTES = 22
 _FRAME_BYTES = 13  # without data
-_FRAMES_MAX = 64
+FRAMES_MAX = 64
 _HEX = re.compile(rb"[0-9A-Fa-f\s]+")
 _TOPIC = re.compile(r"cjt188/([^/]+)/up")
 
@@ -150,8 +150,8 @@ def decode(topic: str, payload: bytes) -> Understood:
     if match is None:
         raise Undecodable("topic", "is not cjt188/{gateway}/up")
     frames = read_frames(as_frame_bytes(payload))
-    if len(frames) > _FRAMES_MAX:
-        raise Undecodable("payload", f"{len(frames)} frames in a message, at most {_FRAMES_MAX}")
+    if len(frames) > FRAMES_MAX:
+        raise Undecodable("payload", f"{len(frames)} frames in a message, at most {FRAMES_MAX}")
     read = [read_gas(frame, frame.address, Moment(Clock.ARRIVAL)) for frame in frames]
     unread = tuple(dict.fromkeys(name for _, names in read for name in names))
     return Understood(FAMILY, NAME, identity(match[1], "topic"), tuple(one for one, _ in read), unread=unread)
