@@ -96,15 +96,15 @@ def _up(body: Fields, application: str, device: str, codec_of: CodecOf) -> Under
 
 def _key(body: Fields, uplink: Uplink) -> str | None:
     """Give the server's own key of the uplink; v3 has none, there it is device, counter and time."""
-    key = body.text("deduplicationId")
+    key = body.key("deduplicationId")
     if key or uplink.seq is None or uplink.at is None:
         return key or None
     return f"{uplink.device}:{uplink.seq}:{uplink.at.isoformat()}"
 
 
 def _join(body: Fields, application: str, device: str) -> Understood:
-    there = Liveness(application, device, "online", body.text("devAddr"), _moment(body))
-    return Understood(FAMILY, NAME, application, (there,), body.text("deduplicationId"))
+    there = Liveness(application, device, "online", body.key("devAddr"), _moment(body))
+    return Understood(FAMILY, NAME, application, (there,), body.key("deduplicationId"))
 
 
 def _status(body: Fields, application: str, device: str) -> Understood:
@@ -115,7 +115,7 @@ def _status(body: Fields, application: str, device: str) -> Understood:
     if level is not None and not 0 <= level <= 100:
         raise Undecodable("batteryLevel", "must be 0..100 percent")
     found = Measured(device, _moment(body), battery_pct=None if level is None else float(level))
-    return Understood(FAMILY, NAME, application, (found,), body.text("deduplicationId"), unread=("margin",))
+    return Understood(FAMILY, NAME, application, (found,), body.key("deduplicationId"), unread=("margin",))
 
 
 SAMPLES: tuple[Sample, ...] = samples(NAME)

@@ -7,7 +7,7 @@ family `ctwing`; the product is the gateway.
 """
 
 from ingest.decoders.ctwing_samples import samples
-from ingest.decoders.fields import Fields, epoch_ms, from_base64, parse_object
+from ingest.decoders.fields import Fields, epoch_ms, from_base64, parse_object, shown
 from ingest.decoders.flat_fields import ProfileOf, not_declared
 from ingest.decoders.model import Liveness, Moment, Sample, Understood
 from ingest.decoders.nbiot import Content, platform_moment, read_bytes, read_fields
@@ -38,7 +38,7 @@ def decode(topic: str, payload: bytes, profile_of: ProfileOf = not_declared) -> 
             raise body.refuse("eventType", "is missing")
         observations = (Liveness(product, device, _ONLINE[event_type], None, moment),), ()
     else:
-        raise body.refuse("messageType", f"{kind[:40]} is none of dataReport, eventReport, deviceOnlineOfflineReport")
+        raise body.refuse("messageType", f"{shown(kind)} is none of dataReport, eventReport, deviceOnlineOfflineReport")
     found, unread = observations
     if at is None and body.body.get("timestamp") is not None:
         unread = (*unread, "timestamp")

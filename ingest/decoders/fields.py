@@ -12,6 +12,7 @@ from ingest.decoders.jsontext import read_object
 from ingest.decoders.model import Undecodable
 
 IDENTITY_CHARACTERS_MAX = 64
+KEY_CHARACTERS_MAX = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM, _MILLISECONDS_BEFORE = 10**12, 10**13  # 13 digits: 2001 to 2286
 _DIGITS_MAX = 40
@@ -22,6 +23,11 @@ def identity(text: str, field: str) -> str:
     if not 1 <= len(text) <= IDENTITY_CHARACTERS_MAX or not text.isprintable():
         raise Undecodable(field, f"an identity is text of 1 to {IDENTITY_CHARACTERS_MAX} printable characters")
     return text
+
+
+def shown(text: str) -> str:
+    """Give a sender's word as it can be shown and stored: cut to 64 characters, anything unprintable escaped."""
+    return text[:IDENTITY_CHARACTERS_MAX] if text.isprintable() else ascii(text[:IDENTITY_CHARACTERS_MAX])
 
 
 def to_decimal(value: object) -> Decimal | None:
@@ -51,7 +57,7 @@ def instant(text: str, field: str) -> datetime | None:
 def epoch_ms(value: object) -> datetime | None:
     """Read Unix milliseconds of 13 digits (2001 to 2286); None for other counts of digits: a guess."""
     number = to_decimal(value)
-    if number is None or number % 1 or not _MILLISECONDS_FROM <= number < _MILLISECONDS_BEFORE:
+    if number is None or not _MILLISECONDS_FROM <= number < _MILLISECONDS_BEFORE or number % 1:
         return None
     return _EPOCH + timedelta(milliseconds=int(number))
 
@@ -73,7 +79,7 @@ class Fields:
 
     def name(self, key: str) -> str:
         """Name a field in full."""
-        return f"{self.path}.{key}" if self.path else key
+        return f"{self.path}.{shown(key)}" if self.path else shown(key)
 
     def refuse(self, key: str, rule: str) -> Undecodable:
         """Build the complaint about a field."""
@@ -85,6 +91,13 @@ class Fields:
         if value is None or isinstance(value, str):
             return value
         raise self.refuse(key, "must be text")
+
+    def key(self, key: str) -> str | None:
+        """Give a key that tells messages or sessions apart, None when absent or empty."""
+        value = self.text(key)
+        if value and (len(value) > KEY_CHARACTERS_MAX or not value.isprintable()):
+            raise self.refuse(key, f"a key is text of at most {KEY_CHARACTERS_MAX} printable characters")
+        return value or None
 
     def needed_text(self, key: str) -> str:
         """Give a text that must be there."""

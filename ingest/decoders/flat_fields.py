@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ingest.decoders.fields import to_decimal
+from ingest.decoders.fields import shown, to_decimal
 from ingest.decoders.model import Asserted, Measured, Moment, Observation, Undecodable
 from ingest.decoders.quantities import EVENT_WORDS, scale
 
@@ -172,7 +172,7 @@ def observe(
 
 
 def _names(fields: Iterable[str]) -> str:
-    return ", ".join(sorted(fields))[:120] or "it has none"
+    return ", ".join(sorted(map(shown, fields)))[:120] or "it has none"
 
 
 def _measure(measure: Measure | None, told: Told, before: Measured) -> Measured | None:
@@ -196,5 +196,5 @@ def _assert(saying: Saying, name: str, told: Told, device: str) -> Asserted:
     if said is None and number is not None:
         said, cause = saying.otherwise, f"{name} {text}"
     if said is None:
-        raise Undecodable(told.where, f"{text[:40]} is none of the declared values: {', '.join(saying.states)}")
+        raise Undecodable(told.where, f"{shown(text)} is none of the declared values: {', '.join(saying.states)}")
     return Asserted(device, told.moment, saying.kind, said.state, level=said.level, cause=cause and cause[:64])

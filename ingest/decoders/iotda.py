@@ -9,7 +9,7 @@ own, else its product.
 import json
 from datetime import UTC, datetime
 
-from ingest.decoders.fields import Fields, parse_object
+from ingest.decoders.fields import Fields, parse_object, shown
 from ingest.decoders.flat_fields import ProfileOf, not_declared
 from ingest.decoders.model import Clock, Liveness, Measured, Moment, Observation, Sample, Undecodable, Understood
 from ingest.decoders.nbiot import platform_moment, read_fields
@@ -40,8 +40,8 @@ def decode(topic: str, payload: bytes, profile_of: ProfileOf = not_declared) -> 
     elif resource == "device.property":
         found, unread = _services(body, product, device, at, ("properties", "event_time"), profile_of)
     else:
-        raise message.refuse("resource", f"{resource[:40]} is neither device.property nor device.status")
-    return Understood(FAMILY, NAME, gateway, found, message.text("request_id"), unread=unread)
+        raise message.refuse("resource", f"{shown(resource)} is neither device.property nor device.status")
+    return Understood(FAMILY, NAME, gateway, found, message.key("request_id"), unread=unread)
 
 
 def _older(message: Fields, profile_of: ProfileOf) -> Understood:
@@ -54,7 +54,7 @@ def _older(message: Fields, profile_of: ProfileOf) -> Understood:
     body = Fields({"services": [one.body]} if one else message.body, message.path)
     found, unread = _services(body, product, device, None, ("data", "eventTime"), profile_of)
     gateway = message.identity("gatewayId") if relay and relay != device else None
-    return Understood(FAMILY, NAME, gateway, found, message.text("requestId"), unread=unread)
+    return Understood(FAMILY, NAME, gateway, found, message.key("requestId"), unread=unread)
 
 
 def _status(
@@ -63,7 +63,7 @@ def _status(
     """Say whether the device is there. A state such as INACTIVE or FROZEN tells of its account, not of itself."""
     state = body.needed_text("status")
     if state not in _STATES:
-        raise body.refuse("status", f"{state[:40]} is none of {', '.join(_STATES)}")
+        raise body.refuse("status", f"{shown(state)} is none of {', '.join(_STATES)}")
     moment = platform_moment(body.instant("status_update_time") or at)
     cause = None if state in ("ONLINE", "OFFLINE") else state.lower()
     return (Liveness(gateway, device, _STATES[state], None, moment, cause=cause),), ()

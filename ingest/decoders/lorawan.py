@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from ingest.decoders import fludia_fm432g, milesight_gs101, watteco_pulse
-from ingest.decoders.fields import Fields, identity, to_decimal
+from ingest.decoders.fields import Fields, identity, shown, to_decimal
 from ingest.decoders.model import Measured, Observation, Undecodable
 from ingest.decoders.uplink import Codec, Reading, Uplink
 
@@ -71,6 +71,6 @@ def _codec(uplink: Uplink, codec_of: CodecOf) -> Codec:
         if uplink.port in (None, codec.port) and any(word in profile for word in codec.profiles)
     ]
     if len(fitting) != 1:
-        seen = f"profile {uplink.profile or 'unnamed'}, port {uplink.port}"
+        seen = f"profile {shown(uplink.profile or 'unnamed')}, port {uplink.port}"
         raise Undecodable("device type", f"no codec for an unregistered device of {seen}: register its type")
     return fitting[0]

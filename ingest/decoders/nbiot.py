@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.decoders import cjt188
-from ingest.decoders.fields import from_base64
+from ingest.decoders.fields import from_base64, shown
 from ingest.decoders.flat_fields import ProfileOf, Told, observe
 from ingest.decoders.jsontext import read_object
 from ingest.decoders.model import Clock, Measured, Moment, Observation, Undecodable
@@ -29,7 +29,7 @@ def read_fields(
     product: str, device: str, values: Mapping[str, Any], where: str, moment: Moment, profile_of: ProfileOf
 ) -> Content:
     """Read the fields of one moment; `where` is their object. Raises Undecodable when nothing is understood."""
-    told = {name: Told(f"{where}.{name}", value, moment) for name, value in values.items()}
+    told = {name: Told(f"{where}.{shown(name)}", value, moment) for name, value in values.items()}
     return read_told(product, device, told, profile_of)
 
 

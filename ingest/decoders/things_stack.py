@@ -44,7 +44,7 @@ def _device(ids: Fields, in_topic: str) -> str:
 def _join(body: Fields, application: str, device: str) -> Understood:
     accept = body.needed("join_accept")
     at = accept.instant("received_at") or body.instant("received_at")
-    session = accept.text("session_key_id")
+    session = accept.key("session_key_id")
     moment = Moment(Clock.GATEWAY, at) if at else Moment(Clock.ARRIVAL)
     return Understood(FAMILY, NAME, application, (Liveness(application, device, "online", session, moment),), session)
 
@@ -66,7 +66,7 @@ def _up(body: Fields, application: str, device: str, codec_of: CodecOf) -> Under
         profile=versions.text("model_id") if versions else None,
     )
     observations, unread = observe(uplink, codec_of)
-    key = None if uplink.simulated else _key(message.text("session_key_id"), uplink)
+    key = None if uplink.simulated else _key(message.key("session_key_id"), uplink)
     return Understood(FAMILY, NAME, application, observations, key, unread=unread)
 
 

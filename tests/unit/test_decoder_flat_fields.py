@@ -1,13 +1,15 @@
 """Profiles are data: read from a table, checked when they are read."""
 
 import tomllib
+from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
 
 from ingest.decoders import flat_fields
+from ingest.decoders.fields import epoch_ms, shown
 from ingest.decoders.flat_fields import Profile, Told
-from ingest.decoders.model import Asserted, Clock, Measured, Moment
+from ingest.decoders.model import Asserted, Clock, Measured, Moment, Undecodable
 
 _TABLE = """
 [measures]
@@ -57,3 +59,20 @@ def test_a_wrong_profile_is_refused_when_it_is_read(table: dict[str, object]) ->
     """Unknown fields, events, states and misspelt tables are errors."""
     with pytest.raises(ValidationError):
         Profile.model_validate(table)
+
+
+def test_a_sender_s_words_are_shown_storable() -> None:
+    """Names and values that no database takes as text are escaped where they are named."""
+    fields = {"cumulative_m3": Told("p.cumulative_m3", 1, _NOW)}
+    assert shown("a\x00b\ud800") == "'a\\x00b\\ud800'"
+    assert len(shown("x" * 500)) == 64
+    with pytest.raises(Undecodable) as refused:
+        flat_fields.observe("any", "d", {"\x00": Told("p", "\x00", _NOW)}, flat_fields.not_declared)
+    assert str(refused.value).isprintable()
+    assert flat_fields.observe("any", "d", fields, flat_fields.not_declared)[1] == ()
+
+
+@pytest.mark.parametrize("value", [10**35, "1e39", "1e999999", 10**13, 10**12 - 1, Decimal("1e12") + Decimal("0.5")])
+def test_epochs_of_other_sizes_are_no_time(value: object) -> None:
+    """Milliseconds have 13 digits; no size of a number breaks the reading of it."""
+    assert epoch_ms(value) is None
