@@ -74,24 +74,15 @@ class Town:
     async def event(
         self, device_id: int, kind: str = "leak_alarm", state: str = "raised", at: datetime = NOW, **columns: object
     ) -> int:
-        """Commit a batch with one event."""
+        """Commit a batch with one event, in one transaction as ingest does."""
         received_at = columns.pop("received_at", at)
         assert isinstance(received_at, datetime)
-        batch_id = await self.batch(events=1, received_at=received_at)
         level = 2 if kind == "leak_alarm" else None
         values: dict[str, object] = {"level": level, "lel_pct": None, "test": False, "late": False, **columns}
-        await insert(
-            self.conn,
-            "event",
-            "batch_id",
-            device_id=device_id,
-            at=at,
-            kind=kind,
-            state=state,
-            received_at=received_at,
-            batch_id=batch_id,
-            **values,
-        )
+        async with self.conn.transaction():
+            batch_id = await self.batch(events=1, received_at=received_at)
+            row = {"device_id": device_id, "at": at, "kind": kind, "state": state, "received_at": received_at}
+            await insert(self.conn, "event", "batch_id", batch_id=batch_id, **row, **values)
         return batch_id
 
     async def readings(
@@ -105,12 +96,13 @@ class Town:
         """Commit a batch with register values of one device."""
         values = list(rows)
         ats = [at for at, _ in values]
-        batch_id = await self.batch([device_id], received_at=received_at, first_at=min(ats), last_at=max(ats))
-        await self.conn.copy_records_to_table(
-            "reading",
-            records=[(device_id, at, index_ml, flags, batch_id) for at, index_ml in values],
-            columns=["device_id", "at", "index_ml", "flags", "batch_id"],
-        )
+        async with self.conn.transaction():
+            batch_id = await self.batch([device_id], received_at=received_at, first_at=min(ats), last_at=max(ats))
+            await self.conn.copy_records_to_table(
+                "reading",
+                records=[(device_id, at, index_ml, flags, batch_id) for at, index_ml in values],
+                columns=["device_id", "at", "index_ml", "flags", "batch_id"],
+            )
         return batch_id
 
     async def heard(self, device_id: int, at: datetime, **columns: object) -> None:
