@@ -75,7 +75,8 @@ def invalid(where: str, error: ValidationError) -> Problem:
 
 def _field_error(where: str, fault: ErrorDetails) -> FieldError:
     field = ".".join(part for part in (where, *map(str, fault["loc"])) if part)
-    return FieldError(field=field, rule=fault["msg"].removeprefix("Value error, "))
+    rule = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return FieldError(field=field, rule=rule)
 
 
 def problem_of(error: BaseException) -> Problem | None:
@@ -91,7 +92,9 @@ def problem_of(error: BaseException) -> Problem | None:
             return invalid("", error)
         case asyncpg.DataError():
             # A number beyond the column's range, a NUL in a text: the model at the edge let it through.
-            return Problem(422, f"A value cannot be stored: {error}")
+            return Problem(
+                422, "A value lies outside what can be stored: a number beyond its range, or a NUL in a text."
+            )
         case web.HTTPException():
             return _from_aiohttp(error)
         case _ if isinstance(error, UNREACHABLE):

@@ -155,13 +155,14 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         if problem is None:
             log.exception("request failed", method=request.method, path=request.path)
             problem = Problem(500, "Something went wrong here; the request id names it in our log.")
-        elif problem.status == 503:
+        elif problem.status == 503 or isinstance(error, asyncpg.DataError):
             log.warning("request refused", reason=problem.detail, error=repr(error))
         return answer(problem, request, request[_REQUEST_ID_KEY])
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Request-Id"] = request.get(_REQUEST_ID_KEY, "")
+    response.headers["Server"] = "gaswarden"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
 

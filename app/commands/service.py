@@ -37,7 +37,7 @@ def run(
     for name in names:
         if name not in compose.SERVICES:
             raise typer.BadParameter(f"there is no service {name}; there are {', '.join(compose.SERVICES)}")
-    settings = load(context).settings
+    settings = load(context, serving=True).settings
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(compose.run(settings, names))

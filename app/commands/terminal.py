@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -44,11 +44,15 @@ class Loaded:
     sources: Mapping[KeyPath, str]
 
 
-def load(context: typer.Context) -> Loaded:
-    """Read the settings once per command and set logging up; raises SettingsError."""
+def load(context: typer.Context, *, serving: bool = False) -> Loaded:
+    """Read the settings once per command and set logging up; raises SettingsError.
+
+    Commands that answer and end log warnings only, unless they are asked for more than `info`.
+    """
     config: Path | None = context.find_root().params.get("config")
     loaded = Loaded(*load_settings(os.environ, config, embedded_addresses()))
-    configure_logging(loaded.settings.log)
+    params = loaded.settings.log
+    configure_logging(params if serving or params.level != "info" else params.model_copy(update={"level": "warning"}))
     return loaded
 
 
@@ -139,9 +143,15 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+        table.add_row(*(Text(_shown(value)) for value in row))
     shown = console if sys.stdout.isatty() else Console(width=240)
     shown.print(table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return "" if value is None else str(value)
 
 
 def say(sentence: str) -> None:
