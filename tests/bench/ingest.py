@@ -151,8 +151,16 @@ class Bench:
     # ---- parts
 
     def _start_worker(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "tests.ingest_worker", self.servers.database_url, self.servers.mqtt_url]
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [sys.executable, "-m", "app", "run", "ingest"]
+        addresses = {"DATABASE_URL": self.servers.database_url, "MQTT_URL": self.servers.mqtt_url}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("GASWARDEN_")}
+        worker = subprocess.Popen(
+            command,
+            env=environ | addresses | {"GASWARDEN_HTTP__PROBE_PORT": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert worker.stdout is not None
         for line in worker.stdout:
             if "broker_connected" in line:

@@ -1,4 +1,4 @@
-"""kill -9 in mid-load: of the worker, of PostgreSQL, of Mosquitto. Nothing acknowledged is lost, and the ledger is exact."""
+"""kill -9 in mid-load, of worker, PostgreSQL and Mosquitto: nothing acknowledged is lost, the ledger is exact."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import asyncpg
 import psycopg
@@ -87,7 +88,7 @@ class Load:
         except (BrokerGone, OSError):
             return False
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -191,7 +192,7 @@ async def _settled(conn: asyncpg.Connection) -> bool:
 
 @pytest.mark.slow
 async def test_kill_of_the_worker_loses_and_invents_nothing(servers: EmbeddedServers) -> None:
-    """Two kills of the worker in mid-load: its successor gets again what was not acknowledged, and counts duplicates."""
+    """Two kills of the worker: its successor gets again what was not acknowledged, and counts duplicates."""
     with working(servers) as workers:
         await asyncio.to_thread(_await_session, servers)
         with Load(servers) as load:
