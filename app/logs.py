@@ -68,13 +68,11 @@ def configure_logging(params: LogParams, stream: TextIO | None = None) -> None:
 
 
 def _ending(*, console: bool) -> list[structlog.typing.Processor]:
+    """Traces become text before masking: what an exception says is masked as well."""
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     if console:
-        return [mask_secrets, structlog.dev.ConsoleRenderer()]
-    return [
-        structlog.processors.format_exc_info,
-        mask_secrets,
-        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-    ]
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return [structlog.processors.format_exc_info, mask_secrets, renderer]
 
 
 def _foreign_ending(*, console: bool) -> list[structlog.typing.Processor]:
