@@ -318,7 +318,9 @@ def test_a_null_metric_is_unknown_and_not_zero() -> None:
         "DDATA", _payload(_metric(None, alias=1, null=True), _metric(None, _tag(10, 2000), alias=2), seq=2), "M-7"
     )
     assert said.observations == (Measured(_METER, _SENT, None, pressure_pa=2000),)
-    empty = edge.hears("DDATA", _payload(_metric(None, alias=1), seq=3), "M-7")
+    both = edge.hears("DDATA", _payload(_metric(None, _double(0), alias=1, null=True), seq=3), "M-7")
+    assert both.observations == ()
+    empty = edge.hears("DDATA", _payload(_metric(None, alias=1), seq=4), "M-7")
     assert (empty.observations, empty.unread) == ((), ("Volume: no value",))
 
 
@@ -473,6 +475,14 @@ def test_a_window_that_ended_is_noticed_by_the_next_message_too() -> None:
     edge.volume(103, 3)
     said = edge.volume(102, 2, after_s=2)
     assert (_volumes(said), _asked(said)) == ([103_000_000, 102_000_000], _NCMD)
+
+
+def test_further_messages_ahead_do_not_prolong_the_window() -> None:
+    """tck-id-operational-behavior-host-reordering-start: the window runs from the first message out of order."""
+    edge = _Edge(reorder_timeout_s=2.0).born()
+    edge.volume(103, 3)
+    edge.volume(104, 4, after_s=1.5)
+    assert edge.host.wake_at(edge.state) == _AT + timedelta(seconds=2)
 
 
 def test_the_reorder_time_is_a_parameter() -> None:
