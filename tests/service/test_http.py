@@ -86,6 +86,7 @@ class EchoRoutes:
 
     async def delete(self, file_id: UUID) -> None:
         """Delete nothing."""
+        assert file_id.version == 4
 
     async def csv(self) -> web.Response:
         """A table."""
