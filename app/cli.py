@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import desk, people, service, telemetry
+from app.commands import desk, history, people, service, storage, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.demo.command import demo
@@ -49,6 +49,8 @@ cli.command()(service.check)
 cli.command()(service.migrate)
 cli.command()(demo)
 cli.command("import")(desk.import_registry)
+cli.command("import-readings")(history.import_readings)
+cli.add_typer(storage.storage, name="storage")
 cli.command("ledger")(telemetry.show_ledger)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")
 cli.command("alerts")(desk.show_alerts)

@@ -16,7 +16,7 @@ from app.problems import UNREACHABLE
 from app.settings import Settings
 from app.supervision import Service, supervise
 from app.web import Web, serve
-from ingest import subscriber
+from ingest import rollup, subscriber
 from ingest.routes import IngestRoutes
 from inspections import scheduler
 from inspections.routes import InspectionRoutes
@@ -25,7 +25,7 @@ from rules.catalog import default_catalog
 from rules.routes import AlertRoutes
 from sql.pool import open_pool
 
-SERVICES = ("ingest", "rules", "inspections", "http")
+SERVICES = ("ingest", "rollup", "rules", "inspections", "http")
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -89,6 +89,7 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
     """The chosen services, and the probes' own listener when it has a port."""
     builders: Mapping[str, Callable[[], Service]] = {
         "ingest": partial(_ingest, settings, pool),
+        "rollup": partial(_rollup, settings, pool),
         "rules": partial(_rules, settings, pool),
         "inspections": partial(_inspections, settings, pool),
         "http": partial(_http, settings, pool, chosen),
@@ -101,6 +102,10 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
 
 def _ingest(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(subscriber.run, pool, settings.ingest, settings.broker)
+
+
+def _rollup(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(rollup.run, pool, settings.rollup)
 
 
 def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:

@@ -21,6 +21,7 @@ from app.sources import (
 )
 from app.web import HttpParams
 from ingest.client import BrokerParams
+from ingest.rollup import RollupParams
 from ingest.subscriber import IngestParams
 from inspections.params import RosterParams
 from rules.evaluator import RuleParams
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     database: DatabaseParams
     broker: BrokerParams = Field(default_factory=BrokerParams)
     ingest: IngestParams = Field(default_factory=IngestParams)
+    rollup: RollupParams = Field(default_factory=RollupParams)
     rules: RuleParams = Field(default_factory=RuleParams)
     roster: RosterParams = Field(default_factory=RosterParams)
     http: HttpParams = Field(default_factory=HttpParams)

@@ -11,3 +11,15 @@ GRANT UPDATE ON
 TO gaswarden_app;
 -- Ingest takes the id of its batch before it writes the batch's rows.
 GRANT USAGE ON SEQUENCE batch_batch_id_seq TO gaswarden_app;
+-- The roll-up writes a bucket again when more is known; history imports move their own row. Old data is retired by functions
+-- of the owner, which go by `retention`: a table this role cannot write. (Schemas before 0002 have none of this.)
+DO $$ BEGIN
+    IF to_regclass('retention') IS NOT NULL THEN
+        REVOKE INSERT ON retention, retired, storage_edition FROM gaswarden_app;
+        GRANT UPDATE ON rollup_cursor, history_file TO gaswarden_app;
+        GRANT EXECUTE ON FUNCTION retire_readings(text), retire_batches(int), retire_ledger(int) TO gaswarden_app;
+        IF (SELECT edition FROM storage_edition) = 'apache' THEN
+            GRANT UPDATE ON reading_hourly, reading_daily TO gaswarden_app;
+        END IF;
+    END IF;
+END $$;

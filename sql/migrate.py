@@ -8,6 +8,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql as pg
 
+from sql.edition import EditionError, apply_edition
+from sql.statements import split_statements
+
 _FOLDER = Path(__file__).parent / "migrations"
 _GRANTS = Path(__file__).parent / "grants.sql"
 _NAME = re.compile(r"^\d{4}_[a-z]+(_[a-z]+)*\.sql$")
@@ -53,10 +56,15 @@ def read_migrations(folder: Path = _FOLDER) -> list[Migration]:
 
 
 def migrate(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
-    """Apply what is missing and renew the grants; return the names applied. Safe to run from several processes."""
+    """Apply what is missing, give the roll-ups the shape of the server's edition, renew the grants.
+
+    Returns the names applied. Safe to run from several processes. Raises MigrationError.
+    """
     with psycopg.connect(admin_database_url, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         applied = _apply_missing(conn, read_migrations(folder))
+        if folder == _FOLDER:
+            _apply_edition(conn)
         _renew_grants(conn)
         return applied
 
@@ -102,17 +110,15 @@ def _apply(conn: psycopg.Connection, migration: Migration) -> None:
         raise MigrationError(f"{migration.name}: {error}") from error
 
 
+def _apply_edition(conn: psycopg.Connection) -> None:
+    try:
+        apply_edition(conn)
+    except (EditionError, psycopg.Error) as error:
+        raise MigrationError(f"edition of TimescaleDB: {error}") from error
+
+
 def _remember(conn: psycopg.Connection, migration: Migration) -> None:
     conn.execute("INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", (migration.name, migration.checksum))
-
-
-def split_statements(text: str) -> list[str]:
-    """Split a no-transaction migration at lines that end in `;` (no such line may stand inside a function body)."""
-    return [part.strip() for part in re.split(r";[ \t]*(?:--[^\n]*)?\n", text + "\n") if _has_code(part)]
-
-
-def _has_code(part: str) -> bool:
-    return any(line.strip() and not line.strip().startswith("--") for line in part.splitlines())
 
 
 def _renew_grants(conn: psycopg.Connection) -> None:

@@ -179,6 +179,8 @@ CREATE TABLE reading (
     CONSTRAINT reading_key UNIQUE (device_id, at)        -- duplicate rule, and serves a device's window
 );
 SELECT create_hypertable('reading', 'at', chunk_time_interval => interval '1 day', create_default_indexes => false);
+-- serves: the roll-up finding the rows of a batch, and `gaswarden trace`; a batch's rows lie together, so blocks suffice
+CREATE INDEX reading_batch_idx ON reading USING brin (batch_id) WITH (pages_per_range = 32, autosummarize = on);
 
 -- Event: something a device asserts at a moment (leak alarm raised, valve closed, tamper ...).
 CREATE TABLE event (
@@ -252,6 +254,8 @@ CREATE INDEX quarantine_waiting_idx ON quarantine (reason, last_received_at DESC
 CREATE TABLE device_state (
     device_id         int PRIMARY KEY REFERENCES device,
     last_received_at  timestamptz NOT NULL,              -- our clock: any message at all
+    heard_at          timestamptz NOT NULL,              -- up to when we know of it: the newest moment it spoke of by its own
+                                                         -- clock, never later than the arrival; old news does not move it
     reported_at       timestamptz,                       -- device clock of the newest report, with its facts:
     seq               int,
     status            int,
@@ -270,6 +274,7 @@ CREATE TABLE device_state (
 CREATE TABLE gateway_state (
     gateway_id        int PRIMARY KEY REFERENCES gateway,
     last_received_at  timestamptz NOT NULL,
+    heard_at          timestamptz NOT NULL,              -- as in device_state, over all it published
     state             text CHECK (state IN ('online', 'offline')),  -- offline only by the will of the *current* session
     session           text,
     state_at          timestamptz
@@ -531,27 +536,196 @@ CREATE TABLE audit_entry (
     digest    bytea NOT NULL                             -- SHA-256 of the previous digest and this row's content
 );
 
--- ============================================================================ views of readings, same names in both editions
+-- ============================================================================ storage for years (written by: ingest)
 
--- Reading by hour: the register at the end of the hour and what is known in it; flagged index values do not count.
-CREATE VIEW reading_hourly AS
-SELECT device_id,
-       time_bucket('1 hour', at) AS hour,
-       max(index_ml) FILTER (WHERE flags = 0) AS index_ml,
-       avg(flow_lh) AS flow_lh,
-       avg(pressure_pa) AS pressure_pa,
-       max(lel_pct) AS lel_pct,
-       count(*) AS samples
-FROM reading
-GROUP BY 1, 2;
+-- Reading by hour and by day (UTC): the register where the bucket ends (and, by day, begins) and what is known in it;
+-- flagged index values do not count. The same names and columns in both editions of TimescaleDB: in the Apache edition
+-- these tables, filled by ingest/rollup.py from the batches; in the community edition views of continuous aggregates
+-- (sql/editions/community.sql). A bucket is written again when more of its readings are known, never when fewer are.
+CREATE TABLE reading_hourly (
+    device_id    int NOT NULL,
+    hour         timestamptz NOT NULL,
+    index_ml     bigint,
+    flow_lh      real,
+    pressure_pa  real,
+    lel_pct      real,
+    samples      int NOT NULL,
+    CONSTRAINT reading_hourly_key UNIQUE (device_id, hour)
+);
+SELECT create_hypertable('reading_hourly', 'hour', chunk_time_interval => interval '1 day', create_default_indexes => false);
 
-CREATE VIEW reading_daily AS
-SELECT device_id,
-       time_bucket('1 day', at) AS day,
-       min(index_ml) FILTER (WHERE flags = 0) AS first_index_ml,
-       max(index_ml) FILTER (WHERE flags = 0) AS last_index_ml,
-       avg(pressure_pa) AS pressure_pa,
-       max(lel_pct) AS lel_pct,
-       count(*) AS samples
-FROM reading
-GROUP BY 1, 2;
+CREATE TABLE reading_daily (
+    device_id       int NOT NULL,
+    day             timestamptz NOT NULL,
+    first_index_ml  bigint,
+    last_index_ml   bigint,
+    pressure_pa     real,
+    lel_pct         real,
+    samples         int NOT NULL,
+    CONSTRAINT reading_daily_key UNIQUE (device_id, day)
+);
+SELECT create_hypertable('reading_daily', 'day', chunk_time_interval => interval '30 days', create_default_indexes => false);
+
+-- Roll-up cursor: the last batch of a slot whose readings are in reading_hourly and reading_daily.
+CREATE TABLE rollup_cursor (
+    slot      text PRIMARY KEY,
+    batch_id  bigint NOT NULL
+);
+
+-- Retention: how many whole days of what are kept; NULL is for ever. reading_daily and event are kept for ever. Written by
+-- the owner alone (`gaswarden storage keep`), so that the serving role can retire what is old and nothing else. The
+-- figures are ours: no public source says how long; raw values of a whole year can be compared with the year before.
+CREATE TABLE retention (
+    subject    text PRIMARY KEY CHECK (subject IN ('reading', 'reading_hourly', 'batch', 'ledger')),
+    keep_days  int CHECK (keep_days >= 90)
+);
+INSERT INTO retention (subject, keep_days) VALUES ('reading', 400), ('reading_hourly', 800), ('batch', 400), ('ledger', NULL);
+
+-- Retired: up to which moment what was dropped, and what dropped rows of batch and ledger had counted, so that the proof
+-- received = accounted for still holds over all time. `slot` is empty for readings.
+CREATE TABLE retired (
+    subject     text NOT NULL CHECK (subject IN ('reading', 'reading_hourly', 'batch', 'ledger')),
+    slot        text NOT NULL,
+    before_at   timestamptz NOT NULL,
+    retired_at  timestamptz NOT NULL,
+    received    bigint NOT NULL DEFAULT 0,
+    stored      bigint NOT NULL DEFAULT 0,
+    duplicate   bigint NOT NULL DEFAULT 0,
+    late        bigint NOT NULL DEFAULT 0,
+    conflict    bigint NOT NULL DEFAULT 0,
+    quarantined bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (subject, slot)
+);
+
+-- The edition whose shape the roll-ups have; rows of our own roll-up count before `own_before`. Written by sql/edition.py.
+CREATE TABLE storage_edition (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    edition     text NOT NULL CHECK (edition IN ('apache', 'community')),
+    own_before  timestamptz NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO storage_edition (edition, own_before) VALUES ('apache', 'infinity');
+
+-- History file: an import of old readings, known by the file's content: how far it got, with which options.
+CREATE TABLE history_file (
+    digest       bytea NOT NULL,
+    options      jsonb NOT NULL,
+    name         text NOT NULL,
+    rows_done    bigint NOT NULL DEFAULT 0,
+    stored       bigint NOT NULL DEFAULT 0,
+    duplicate    bigint NOT NULL DEFAULT 0,
+    late         bigint NOT NULL DEFAULT 0,
+    conflict     bigint NOT NULL DEFAULT 0,
+    refused      bigint NOT NULL DEFAULT 0,
+    started_at   timestamptz NOT NULL,
+    finished_at  timestamptz,
+    PRIMARY KEY (digest)
+);
+
+-- Per slot, the last batch that every reader (rules: events and readings; roll-up) is past; 0 while one never read it.
+CREATE FUNCTION batches_read(OUT slot text, OUT batch_id bigint) RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
+    SELECT s.slot, least(
+        (SELECT CASE count(*) WHEN 2 THEN min(r.batch_id) ELSE 0 END FROM public.rule_cursor r WHERE r.slot = s.slot),
+        CASE WHEN (SELECT e.edition FROM public.storage_edition e) = 'community' THEN 9223372036854775807
+             ELSE coalesce((SELECT c.batch_id FROM public.rollup_cursor c WHERE c.slot = s.slot), 0) END)
+    FROM (SELECT DISTINCT b.slot FROM public.batch b) s
+$$;
+
+-- Drop the chunks of a table that are older than its retention, none with readings of a batch that somebody has yet to
+-- read; returns how many. These three run as the owner and act on the table `retention` alone.
+CREATE FUNCTION retire_readings(table_name text) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    before_at timestamptz;
+    part regclass;
+    dropped int := 0;
+BEGIN
+    IF table_name NOT IN ('reading', 'reading_hourly') THEN
+        RAISE EXCEPTION 'there is no retention of %', table_name USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT date_trunc('day', now(), 'UTC') - make_interval(days => r.keep_days) INTO before_at
+    FROM public.retention r WHERE r.subject = table_name;
+    IF before_at IS NULL THEN
+        RETURN 0;
+    END IF;
+    IF table_name = 'reading' THEN
+        SELECT least(before_at, date_trunc('day', min(b.first_at), 'UTC')) INTO before_at
+        FROM public.batch b JOIN public.batches_read() d ON d.slot = b.slot AND b.batch_id > d.batch_id;
+    END IF;
+    FOR part IN
+        SELECT c.oid::regclass FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace
+          AND (c.relname IN (table_name, table_name || '_own') AND c.relkind = 'r' OR c.relname = table_name || '_live')
+    LOOP
+        dropped := dropped + (SELECT count(*) FROM public.drop_chunks(part, older_than => before_at));
+    END LOOP;
+    IF dropped > 0 THEN
+        INSERT INTO public.retired AS k (subject, slot, before_at, retired_at)
+        VALUES (table_name, '', before_at, clock_timestamp())
+        ON CONFLICT (subject, slot) DO UPDATE
+        SET before_at = greatest(k.before_at, excluded.before_at), retired_at = excluded.retired_at;
+    END IF;
+    RETURN dropped;
+END
+$$;
+
+-- Retire old batches that every reader is past, at most `rows_max`; their counts go to `retired`.
+CREATE FUNCTION retire_batches(rows_max int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    limit_at timestamptz;
+    gone int;
+BEGIN
+    SELECT date_trunc('day', now(), 'UTC') - make_interval(days => r.keep_days) INTO limit_at
+    FROM public.retention r WHERE r.subject = 'batch';
+    WITH old AS (
+        SELECT b.batch_id FROM public.batch b JOIN public.batches_read() d ON d.slot = b.slot AND b.batch_id <= d.batch_id
+        WHERE b.last_received_at < limit_at ORDER BY b.last_received_at LIMIT rows_max
+    ), dropped AS (
+        DELETE FROM public.batch b USING old WHERE b.batch_id = old.batch_id RETURNING b.*
+    ), summed AS (
+        INSERT INTO public.retired AS k (subject, slot, before_at, retired_at, received, stored, duplicate, late, conflict, quarantined)
+        SELECT 'batch', d.slot, max(d.last_received_at), clock_timestamp(), sum(d.received), sum(d.stored), sum(d.duplicate),
+               sum(d.late), sum(d.conflict), sum(d.quarantined)
+        FROM dropped d GROUP BY d.slot
+        ON CONFLICT (subject, slot) DO UPDATE SET
+            before_at = greatest(k.before_at, excluded.before_at), retired_at = excluded.retired_at,
+            received = k.received + excluded.received, stored = k.stored + excluded.stored,
+            duplicate = k.duplicate + excluded.duplicate, late = k.late + excluded.late,
+            conflict = k.conflict + excluded.conflict, quarantined = k.quarantined + excluded.quarantined
+    )
+    SELECT count(*) INTO gone FROM dropped;
+    RETURN gone;
+END
+$$;
+
+-- Retire old days of the ledger, at most `rows_max` rows; their counts go to `retired`.
+CREATE FUNCTION retire_ledger(rows_max int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    limit_on date;
+    gone int;
+BEGIN
+    SELECT (now() AT TIME ZONE 'UTC')::date - r.keep_days INTO limit_on FROM public.retention r WHERE r.subject = 'ledger';
+    WITH old AS (
+        SELECT l.day, l.slot, l.gateway FROM public.ledger l WHERE l.day < limit_on ORDER BY l.day LIMIT rows_max
+    ), dropped AS (
+        DELETE FROM public.ledger l USING old o
+        WHERE l.day = o.day AND l.slot = o.slot AND l.gateway = o.gateway RETURNING l.*
+    ), summed AS (
+        INSERT INTO public.retired AS k (subject, slot, before_at, retired_at, received, stored, duplicate, late, conflict, quarantined)
+        SELECT 'ledger', d.slot, (max(d.day) + 1)::timestamp AT TIME ZONE 'UTC', clock_timestamp(), sum(d.received), sum(d.stored),
+               sum(d.duplicate), sum(d.late), sum(d.conflict), sum(d.quarantined)
+        FROM dropped d GROUP BY d.slot
+        ON CONFLICT (subject, slot) DO UPDATE SET
+            before_at = greatest(k.before_at, excluded.before_at), retired_at = excluded.retired_at,
+            received = k.received + excluded.received, stored = k.stored + excluded.stored,
+            duplicate = k.duplicate + excluded.duplicate, late = k.late + excluded.late,
+            conflict = k.conflict + excluded.conflict, quarantined = k.quarantined + excluded.quarantined
+    )
+    SELECT count(*) INTO gone FROM dropped;
+    RETURN gone;
+END
+$$;
+REVOKE ALL ON FUNCTION retire_readings(text), retire_batches(int), retire_ledger(int) FROM PUBLIC;
