@@ -1,9 +1,9 @@
 """Import of old readings: file -> blocks -> [one transaction each: readings, conflicts, ledger, batch, position].
 
-One row of the file that names a registered device, a moment and a volume is one received message of slot `import`, and has
-one disposition: stored, late (older than 48 hours, as most are), duplicate or conflict. Rows that cannot be read are not
-received: they are told by line and reason, and the file stays with whoever imports it. An interrupted import goes on
-where its last transaction ended; a finished file is not read again.
+One row of the file that names a registered device, a moment and a volume is one received message of slot `import`, and
+has one disposition: stored, late (older than 48 hours, as most are), duplicate or conflict. Rows that cannot be read are
+not received: they are told by line and reason, and the file stays with whoever imports it. An interrupted import goes
+on where its last transaction ended; a finished file is not read again.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ import polars as pl
 
 from ingest import store
 from ingest.history_file import HistoryRefused, Progress, Sniffed, blocks, file_digest
-from ingest.history_rows import HistoryOptions, HistoryState, Parsed, mark_rows, parse_block, sum_intervals
+from ingest.history_marks import mark_rows
+from ingest.history_rows import HistoryOptions, HistoryState, Parsed, parse_block, sum_intervals
 from ingest.model import LATE_AFTER, UNKNOWN_VALUE, Device, Disposition
 from sql import queries
 
@@ -116,7 +117,7 @@ async def _begin(
 async def _interval_bases(
     run: "_Run", path: Path, sniffed: Sniffed, rows_at_once: int, now: datetime
 ) -> dict[str, int | None]:
-    """Where each device's register stood before the file's first interval; None where what is stored contradicts the file.
+    """Where each device's register stood before the file's first interval; None where stored values contradict it.
 
     Attached to the last register stored before the file, else so that it arrives at the first one stored after it,
     else from zero: a register that begins with the file.
@@ -288,7 +289,7 @@ class _Run:
 
 
 def _attach(rows: pl.DataFrame, bases: dict[str, int | None]) -> tuple[pl.DataFrame, list[Bad]]:
-    """Add each device's register before the file to its running sums; refuse devices that what is stored contradicts."""
+    """Add each device's register before the file to its running sums; refuse devices that stored values contradict."""
     table = pl.DataFrame(list(bases.items()), schema={"device": pl.String, "base": pl.Int64}, orient="row")
     joined = rows.join(table, on="device", how="left", maintain_order="left")
     contradicted = joined.filter(pl.col("base").is_null())

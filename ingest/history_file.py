@@ -57,7 +57,10 @@ def file_digest(path: Path) -> bytes:
 
 
 def sniff(path: Path, wanted: tuple[str | None, str | None, str | None], delimiter: str | None = None) -> Sniffed:
-    """Look at a file's head; `wanted` names the device, time and value columns where the user did. Raises HistoryRefused."""
+    """Look at a file's head; `wanted` names the device, time and value columns where the user did.
+
+    Raises HistoryRefused.
+    """
     if is_parquet(path):
         names = pl.read_parquet_schema(path)
         return _sniffed(list(names), wanted, [], ",", "")
@@ -201,11 +204,11 @@ class _Rows(Protocol):
     """A csv.reader: rows, and the line that the last one ended in."""
 
     @property
-    def line_num(self) -> int: ...  # noqa: D102
+    def line_num(self) -> int: ...
 
-    def __iter__(self) -> "Iterator[list[str]]": ...  # noqa: D105
+    def __iter__(self) -> "Iterator[list[str]]": ...
 
-    def __next__(self) -> list[str]: ...  # noqa: D105
+    def __next__(self) -> list[str]: ...
 
 
 def _csv_block(reader: "_Rows", places: Sequence[int], rows_at_once: int) -> tuple[Block, list[tuple[int, str]]]:

@@ -99,7 +99,10 @@ async def run(pool: asyncpg.Pool, params: RollupParams) -> None:
 
 
 async def roll_up(pool: asyncpg.Pool, params: RollupParams) -> Done:
-    """One transaction for each slot with waiting batches; nothing when another process is at it, or in the community edition."""
+    """One transaction for each slot with waiting batches; nothing while another process is at it.
+
+    Nothing in the community edition either.
+    """
     async with pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
         facts = await conn.fetchrow(*queries["storage_facts"].bind())
         if facts["edition"] != "apache":

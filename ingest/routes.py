@@ -45,6 +45,7 @@ class DeviceAnswer(_Frozen):
     made_on: date | None
     premises: str | None
     last_received_at: datetime | None
+    heard_at: datetime | None
     reported_at: datetime | None
     status: int | None
     battery_mv: int | None

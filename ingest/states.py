@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from ingest.model import UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Status
+from ingest.model import UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Refused, Status
 
 _HOUR = timedelta(hours=1)
 
@@ -16,6 +16,7 @@ class DeviceFacts:
 
     device_id: int
     last_received_at: datetime
+    heard_at: datetime
     reported_at: datetime | None = None
     seq: int | None = None
     status: int | None = None
@@ -49,22 +50,61 @@ def fold_facts(bounds: Iterable[Bound], conflicted: frozenset[int] | set[int]) -
         received_at = bound.message.received_at
         believed = bound.number not in conflicted
         for report in bound.reports:
-            state = _state(facts, report.device.device_id, received_at)
+            state = _state(facts, report.device.device_id, received_at, heard_at(report, received_at))
             if believed:
                 _fold_report(state, report)
         for event in bound.events:
-            state = _state(facts, event.device.device_id, received_at)
+            state = _state(facts, event.device.device_id, received_at, min(event.event.at, received_at))
             if believed:
                 _fold_event(state, event)
     return [facts[device_id] for device_id in sorted(facts)]
 
 
-def _state(facts: dict[int, DeviceFacts], device_id: int, received_at: datetime) -> DeviceFacts:
+def fold_gateways(judged: Iterable[Bound | Refused]) -> dict[int, tuple[datetime, datetime]]:
+    """(Last arrival, heard up to) by gateway id.
+
+    What a gateway passes on lets us know of it up to the moments told; a refused message, up to its arrival.
+    """
+    heard: dict[int, tuple[datetime, datetime]] = {}
+    for one in judged:
+        if one.gateway is None:
+            continue
+        received_at = one.message.received_at
+        until = _told_until(one) if isinstance(one, Bound) else received_at
+        known = heard.get(one.gateway.gateway_id, (received_at, until))
+        heard[one.gateway.gateway_id] = max(received_at, known[0]), max(until, known[1])
+    return heard
+
+
+def _told_until(bound: Bound) -> datetime:
+    received_at = bound.message.received_at
+    moments = [heard_at(report, received_at) for report in bound.reports]
+    moments += [min(event.event.at, received_at) for event in bound.events]
+    if bound.status is not None:
+        moments.append(min(bound.status.at, received_at))
+    return max(moments, default=received_at)
+
+
+def heard_at(one: BoundReport, received_at: datetime) -> datetime:
+    """Up to when a report lets us know of its device: its own moment, or the arrival when its clock is unsure.
+
+    Never later than the arrival. So a day that was told late is no sign of life of today.
+    """
+    status = one.report.status
+    if status is not None and status & Status.CLOCK_UNSURE:
+        return received_at
+    return min(one.report.at, received_at)
+
+
+def _state(
+    facts: dict[int, DeviceFacts], device_id: int, received_at: datetime, heard: datetime
+) -> DeviceFacts:
     state = facts.get(device_id)
     if state is None:
-        state = facts[device_id] = DeviceFacts(device_id, received_at)
-    elif received_at > state.last_received_at:
-        state.last_received_at = received_at
+        state = facts[device_id] = DeviceFacts(device_id, received_at, heard)
+        return state
+    state.last_received_at = max(received_at, state.last_received_at)
+    state.heard_at = max(heard, state.heard_at)
     return state
 
 

@@ -164,9 +164,13 @@ async def merge_device_states(conn: asyncpg.Connection, facts: Sequence[DeviceFa
     await conn.execute(queries["merge_device_states"].text, *fact_columns(facts))
 
 
-async def touch_gateways(conn: asyncpg.Connection, heard: dict[int, datetime]) -> None:
-    """Remember when each gateway was last heard."""
-    await conn.execute(*queries["touch_gateways"].bind(gateway_ids=list(heard), received_ats=list(heard.values())))
+async def touch_gateways(conn: asyncpg.Connection, heard: dict[int, tuple[datetime, datetime]]) -> None:
+    """Remember (last arrival, heard up to) of each gateway."""
+    received_ats = [received_at for received_at, _ in heard.values()]
+    heard_ats = [heard_at for _, heard_at in heard.values()]
+    await conn.execute(
+        *queries["touch_gateways"].bind(gateway_ids=list(heard), received_ats=received_ats, heard_ats=heard_ats)
+    )
 
 
 async def keep_in_quarantine(conn: asyncpg.Connection, refused: Sequence[Refused], batch_id: int) -> None:

@@ -9,9 +9,9 @@ import asyncpg
 
 from ingest import store
 from ingest.binding import refuse_as_unstorable
-from ingest.model import Bound, Disposition, Gateway, Message, Refused, Tally
+from ingest.model import Bound, Disposition, Gateway, Refused, Tally
 from ingest.rows import span
-from ingest.states import fold_facts
+from ingest.states import fold_facts, fold_gateways
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ async def write_batch(
         await _mark_replayed(conn, part.bounds, replayed_at, batch_id)
     gateways: dict[int, Gateway | None] = {one.number: one.gateway for one in judged}
     messages = {one.number: one.message for one in judged}
-    await store.touch_gateways(conn, _last_heard(messages, gateways))
+    await store.touch_gateways(conn, fold_gateways(judged))
     lines = [(messages[number], gateways[number], dispositions[number]) for number in sorted(messages)]
     await store.add_to_ledger(conn, slot, lines)
     counts = Counter(dispositions.values())
@@ -186,12 +186,3 @@ async def _mark_replayed(
     ids = [bound.message.quarantine_id for bound in bounds if bound.message.quarantine_id is not None]
     if ids:
         await store.mark_replayed(conn, ids, replayed_at, batch_id)
-
-
-def _last_heard(messages: dict[int, Message], gateways: dict[int, Gateway | None]) -> dict[int, datetime]:
-    heard: dict[int, datetime] = {}
-    for number, gateway in gateways.items():
-        if gateway is not None:
-            at = messages[number].received_at
-            heard[gateway.gateway_id] = max(at, heard.get(gateway.gateway_id, at))
-    return heard

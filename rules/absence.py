@@ -23,8 +23,9 @@ class Outage:
 class Quiet:
     """A device or gateway that seems overdue.
 
-    `heard_at`: by our clock. `gateway_heard_at`: a device's gateway, by our clock: its silence proves something only as
-    long as its gateway spoke. `offline_at`: since when a gateway's last will stands.
+    `heard_at`: up to when we know of it, by its own clock as far as that can be trusted. `gateway_heard_at`: the same
+    of a device's gateway: a device's silence proves something only as long as its gateway spoke. `offline_at`: since
+    when a gateway's last will stands.
     """
 
     subject_id: int

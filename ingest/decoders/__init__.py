@@ -1,1 +1,1 @@
-"""One module per foreign message format: bytes in, observations out. Each carries its sample messages and what they give."""
+"""One module per foreign message format: bytes in, observations out, with sample messages and what they give."""

@@ -1,4 +1,4 @@
-"""What a foreign message says, before the registry is asked: observations in our units, each with the clock it stands on."""
+"""What a foreign message says, before the registry is asked: observations in our units, each with its clock."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +62,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Asserted:
-    """Something a device asserts at a moment: `kind` and `state` are words of docs/payloads.md (leak_alarm raised ...)."""
+    """Something a device asserts at a moment; `kind` and `state` are words of docs/payloads.md."""
 
     device: str
     moment: Moment

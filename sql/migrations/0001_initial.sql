@@ -252,6 +252,8 @@ CREATE INDEX quarantine_waiting_idx ON quarantine (reason, last_received_at DESC
 CREATE TABLE device_state (
     device_id         int PRIMARY KEY REFERENCES device,
     last_received_at  timestamptz NOT NULL,              -- our clock: any message at all
+    heard_at          timestamptz NOT NULL,              -- up to when we know of it: the newest moment it spoke of by its own
+                                                         -- clock, never later than the arrival; old news does not move it
     reported_at       timestamptz,                       -- device clock of the newest report, with its facts:
     seq               int,
     status            int,
@@ -270,6 +272,7 @@ CREATE TABLE device_state (
 CREATE TABLE gateway_state (
     gateway_id        int PRIMARY KEY REFERENCES gateway,
     last_received_at  timestamptz NOT NULL,
+    heard_at          timestamptz NOT NULL,              -- as in device_state, over all it published
     state             text CHECK (state IN ('online', 'offline')),  -- offline only by the will of the *current* session
     session           text,
     state_at          timestamptz

@@ -131,8 +131,8 @@ SELECT ordinal FROM incoming JOIN added USING (gateway_id, session, state) ORDER
 
 -- apply_gateway_birth(gateway_id, session, at, received_at) --
 -- A birth makes its session the current one, unless a younger one is.
-INSERT INTO gateway_state AS g (gateway_id, last_received_at, state, session, state_at)
-VALUES ($1, $4, 'online', $2, $3)
+INSERT INTO gateway_state AS g (gateway_id, last_received_at, heard_at, state, session, state_at)
+VALUES ($1, $4::timestamptz, least($3::timestamptz, $4::timestamptz), 'online', $2, $3::timestamptz)
 ON CONFLICT (gateway_id) DO UPDATE SET state = 'online', session = $2, state_at = $3
 WHERE g.state_at IS NULL OR g.state_at <= $3;
 
@@ -140,22 +140,24 @@ WHERE g.state_at IS NULL OR g.state_at <= $3;
 -- A will counts only for the current session; an older session's changes nothing.
 UPDATE gateway_state SET state = 'offline' WHERE gateway_id = $1 AND session = $2;
 
--- touch_gateways(gateway_ids, received_ats) --
--- Remember when each gateway was last heard; never moves back.
-INSERT INTO gateway_state AS g (gateway_id, last_received_at)
-SELECT * FROM unnest($1::int[], $2::timestamptz[]) AS i (gateway_id, received_at) ORDER BY 1
-ON CONFLICT (gateway_id) DO UPDATE SET last_received_at = greatest(g.last_received_at, excluded.last_received_at);
+-- touch_gateways(gateway_ids, received_ats, heard_ats) --
+-- Remember when something of each gateway last arrived, and up to when we know of it; neither moves back.
+INSERT INTO gateway_state AS g (gateway_id, last_received_at, heard_at)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS i (gateway_id, received_at, heard_at) ORDER BY 1
+ON CONFLICT (gateway_id) DO UPDATE SET last_received_at = greatest(g.last_received_at, excluded.last_received_at),
+    heard_at = greatest(g.heard_at, excluded.heard_at);
 
--- merge_device_states(device_ids, received_ats, reported_ats, seqs, statuses, batteries, rsrps, lels, index_ats, indexes, valve_ats, valves, leak_ats, leak_states, leak_levels) --
+-- merge_device_states(device_ids, received_ats, heard_ats, reported_ats, seqs, statuses, batteries, rsrps, lels, index_ats, indexes, valve_ats, valves, leak_ats, leak_states, leak_levels) --
 -- Move each group of facts of a device forward in its own event time; an older fact changes nothing.
-INSERT INTO device_state AS d (device_id, last_received_at, reported_at, seq, status, battery_mv, rsrp_dbm, lel_pct,
+INSERT INTO device_state AS d (device_id, last_received_at, heard_at, reported_at, seq, status, battery_mv, rsrp_dbm, lel_pct,
                                index_at, index_ml, valve_at, valve, leak_at, leak_state, leak_level)
-SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::smallint[],
-                     $8::real[], $9::timestamptz[], $10::bigint[], $11::timestamptz[], $12::text[], $13::timestamptz[],
-                     $14::text[], $15::smallint[]) AS i (device_id)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[],
+                     $7::int[], $8::smallint[], $9::real[], $10::timestamptz[], $11::bigint[], $12::timestamptz[],
+                     $13::text[], $14::timestamptz[], $15::text[], $16::smallint[]) AS i (device_id)
 ORDER BY i.device_id
 ON CONFLICT (device_id) DO UPDATE SET
     last_received_at = greatest(d.last_received_at, excluded.last_received_at),
+    heard_at = greatest(d.heard_at, excluded.heard_at),
     seq = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.seq ELSE d.seq END,
     status = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.status ELSE d.status END,
     battery_mv = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.battery_mv ELSE d.battery_mv END,
@@ -322,7 +324,7 @@ ORDER BY missing DESC, g.code, d.code;
 -- One device with its gateway, present premises and state; nothing when it is outside the caller's areas.
 SELECT d.device_id, d.family, d.code, d.kind, g.code AS gateway, g.area, d.model, d.meter_class, d.qmin_lh, d.qmax_lh,
        d.pulse_ml, d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on,
-       p.code AS premises, s.last_received_at, s.reported_at, s.status, s.battery_mv, s.rsrp_dbm, s.lel_pct, s.index_at,
+       p.code AS premises, s.last_received_at, s.heard_at, s.reported_at, s.status, s.battery_mv, s.rsrp_dbm, s.lel_pct, s.index_at,
        s.index_ml, s.valve_at, s.valve, s.leak_at, s.leak_state, s.leak_level
 FROM device d
 JOIN gateway g USING (gateway_id)

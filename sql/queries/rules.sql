@@ -222,7 +222,7 @@ SELECT pg_try_advisory_xact_lock(hashtext('gaswarden.rules.tick'));
 -- Gateways that may be silent and have no open alert for it, nor one closed by a person for the very same silence.
 SELECT * FROM (
     SELECT g.gateway_id AS subject_id, g.code, g.area, g.expected_interval_s,
-           greatest(s.last_received_at, $5::timestamptz) AS heard_at,
+           coalesce(s.heard_at, $5::timestamptz) AS heard_at,
            CASE WHEN s.state = 'offline' THEN s.last_received_at END AS offline_at
     FROM gateway g LEFT JOIN gateway_state s ON s.gateway_id = g.gateway_id
 ) q
@@ -238,8 +238,8 @@ ORDER BY heard_at, subject_id LIMIT $6;
 SELECT * FROM (
     SELECT d.device_id AS subject_id, d.code, d.kind AS device_kind, d.meter_class, p.user_class,
            coalesce(x.code, g.area) AS area, d.expected_interval_s, g.gateway_id,
-           gs.last_received_at AS gateway_heard_at,
-           greatest(s.last_received_at, i.installed_at, $3::timestamptz) AS heard_at
+           gs.heard_at AS gateway_heard_at,
+           greatest(s.heard_at, i.installed_at, CASE WHEN s.heard_at IS NULL THEN $3::timestamptz END) AS heard_at
     FROM device d
     JOIN gateway g ON g.gateway_id = d.gateway_id
     JOIN gateway_state gs ON gs.gateway_id = g.gateway_id
@@ -273,8 +273,8 @@ SELECT a.rule_id, a.subject FROM alert a
 LEFT JOIN device_state s ON a.subject LIKE 'device:%' AND s.device_id = a.device_id
 LEFT JOIN gateway_state g ON a.subject LIKE 'gateway:%' AND g.gateway_id = a.gateway_id
 WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed')
-  AND (s.last_received_at > a.first_at
-       OR (g.last_received_at > a.first_at AND g.state IS DISTINCT FROM 'offline'));
+  AND (s.heard_at > a.first_at
+       OR (g.heard_at > a.first_at AND g.state IS DISTINCT FROM 'offline'));
 
 -- quiet_buildings(rule_ids, leak_rule_ids) --
 -- Open building alerts still firing, of which no detector's leak alarm is firing any more.

@@ -108,8 +108,8 @@ class Town:
     async def heard(self, device_id: int, at: datetime, **columns: object) -> None:
         """Move the state of a device and its gateway forward."""
         await self.conn.execute(
-            "INSERT INTO device_state (device_id, last_received_at) VALUES ($1, $2)"
-            " ON CONFLICT (device_id) DO UPDATE SET last_received_at = $2",
+            "INSERT INTO device_state (device_id, last_received_at, heard_at) VALUES ($1, $2, $2)"
+            " ON CONFLICT (device_id) DO UPDATE SET last_received_at = $2, heard_at = $2",
             device_id,
             at,
         )
@@ -120,9 +120,10 @@ class Town:
     async def gateway_heard(self, at: datetime, state: str | None = None) -> None:
         """Move the state of the gateway forward."""
         await self.conn.execute(
-            "INSERT INTO gateway_state (gateway_id, last_received_at, state) VALUES ($1, $2, $3)"
+            "INSERT INTO gateway_state (gateway_id, last_received_at, heard_at, state) VALUES ($1, $2, $2, $3)"
             " ON CONFLICT (gateway_id) DO UPDATE SET"
-            " last_received_at = greatest(gateway_state.last_received_at, $2), state = $3",
+            " last_received_at = greatest(gateway_state.last_received_at, $2),"
+            " heard_at = greatest(gateway_state.heard_at, $2), state = $3",
             self.gateway_id,
             at,
             state,
