@@ -23,3 +23,9 @@ DO $$ BEGIN
         END IF;
     END IF;
 END $$;
+-- A command moves on; its timeline is only ever added to. (Schemas before 0003 have neither.)
+DO $$ BEGIN
+    IF to_regclass('command') IS NOT NULL THEN
+        GRANT UPDATE ON command TO gaswarden_app;
+    END IF;
+END $$;
