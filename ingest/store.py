@@ -93,13 +93,14 @@ async def stage_readings(
         return {}
     await conn.execute(*queries["create_staging"].bind())
     await conn.execute(*queries["clear_staging"].bind())
-    await conn.execute(*queries["favour_index_lookups"].bind())
     await conn.copy_records_to_table("staged_reading", records=staged_records(bounds), columns=STAGED_COLUMNS)
-    await conn.execute(*queries["insert_staged_readings"].bind(batch_id=batch_id))
+    inserted = await conn.fetch(*queries["insert_staged_readings"].bind(batch_id=batch_id))
+    await conn.execute(*queries["favour_index_lookups"].bind())
     judged = await conn.fetch(
         *queries["judge_staged_readings"].bind(batch_id=batch_id, first_at=moments[0], last_at=moments[1])
     )
-    return {row["message"]: (row["added"], row["conflict"]) for row in judged}
+    added, differing = {row["message"]: row["added"] for row in inserted}, {row["message"] for row in judged}
+    return {bound.number: (added.get(bound.number, 0), bound.number in differing) for bound in bounds}
 
 
 async def insert_events(

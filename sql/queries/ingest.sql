@@ -24,42 +24,51 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
 -- Forget the rows of an earlier part of the same transaction.
 DELETE FROM staged_reading;
 
+-- insert_staged_readings(batch_id) --
+-- Store the staged rows whose device and moment are new (the first of equals wins) and take them off the staging table;
+-- per message, how many. What stays staged says something about a moment that is stored already.
+WITH added AS (
+    INSERT INTO reading (device_id, at, index_ml, flow_lh, pressure_pa, temperature_c, lel_pct, battery_mv, rsrp_dbm, seq,
+                         reason, status, flags, batch_id)
+    SELECT device_id, at, index_ml, flow_lh, pressure_pa, temperature_c, lel_pct, battery_mv, rsrp_dbm, seq, reason,
+           status, flags, $1
+    FROM staged_reading ORDER BY ordinal
+    ON CONFLICT (device_id, at) DO NOTHING
+    RETURNING device_id, at
+), first AS (
+    SELECT DISTINCT ON (device_id, at) ordinal, device_id, at FROM staged_reading ORDER BY device_id, at, ordinal
+), settled AS (
+    DELETE FROM staged_reading s USING first f JOIN added a ON a.device_id = f.device_id AND a.at = f.at
+    WHERE s.ordinal = f.ordinal
+    RETURNING s.message
+)
+SELECT message, count(*) AS added FROM settled GROUP BY message;
+
 -- favour_index_lookups() --
 -- For this transaction: compare staged rows through the key of `reading`, whatever the planner guesses about tables that
 -- nobody has analysed yet.
 SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
        set_config('enable_seqscan', 'off', true);
 
--- insert_staged_readings(batch_id) --
--- Store the staged rows whose device and moment are new; the first of equals wins.
-INSERT INTO reading (device_id, at, index_ml, flow_lh, pressure_pa, temperature_c, lel_pct, battery_mv, rsrp_dbm, seq,
-                     reason, status, flags, batch_id)
-SELECT device_id, at, index_ml, flow_lh, pressure_pa, temperature_c, lel_pct, battery_mv, rsrp_dbm, seq, reason, status,
-       flags, $1
-FROM staged_reading ORDER BY ordinal
-ON CONFLICT (device_id, at) DO NOTHING;
-
 -- judge_staged_readings(batch_id, first_at, last_at) --
--- Per message: rows added, and whether a row says something that the stored row of that moment does not say (conflict,
--- kept beside it). `first_at` and `last_at` bound the staged moments, so that only their chunks are opened.
-WITH numbered AS (
-    SELECT *, row_number() OVER (PARTITION BY device_id, at ORDER BY ordinal) = 1 AS is_first FROM staged_reading
-), judged AS (
-    SELECT n.*, to_jsonb(r) - 'batch_id' AS kept, n.is_first AND r.batch_id = $1 AS added,
-           (n.index_ml IS NOT NULL AND n.index_ml IS DISTINCT FROM r.index_ml)
-           OR (n.flow_lh IS NOT NULL AND n.flow_lh IS DISTINCT FROM r.flow_lh)
-           OR (n.pressure_pa IS NOT NULL AND n.pressure_pa IS DISTINCT FROM r.pressure_pa)
-           OR (n.temperature_c IS NOT NULL AND n.temperature_c IS DISTINCT FROM r.temperature_c)
-           OR (n.lel_pct IS NOT NULL AND n.lel_pct IS DISTINCT FROM r.lel_pct)
-           OR (n.battery_mv IS NOT NULL AND n.battery_mv IS DISTINCT FROM r.battery_mv)
-           OR (n.rsrp_dbm IS NOT NULL AND n.rsrp_dbm IS DISTINCT FROM r.rsrp_dbm)
-           OR (n.seq IS NOT NULL AND n.seq IS DISTINCT FROM r.seq)
-           OR (n.reason IS NOT NULL AND n.reason IS DISTINCT FROM r.reason)
-           OR (n.status IS NOT NULL AND n.status IS DISTINCT FROM r.status) AS differs
-    FROM numbered n
+-- Messages of which a row still staged says something that the stored row of that moment does not say; the row is kept
+-- as a conflict. `first_at` and `last_at` bound the staged moments, so that only their chunks are opened.
+WITH judged AS (
+    SELECT n.*, to_jsonb(r) - 'batch_id' AS kept
+    FROM staged_reading n
     CROSS JOIN LATERAL (
         SELECT * FROM reading r WHERE r.device_id = n.device_id AND r.at = n.at AND r.at BETWEEN $2 AND $3 OFFSET 0
     ) r
+    WHERE (n.index_ml IS NOT NULL AND n.index_ml IS DISTINCT FROM r.index_ml)
+       OR (n.flow_lh IS NOT NULL AND n.flow_lh IS DISTINCT FROM r.flow_lh)
+       OR (n.pressure_pa IS NOT NULL AND n.pressure_pa IS DISTINCT FROM r.pressure_pa)
+       OR (n.temperature_c IS NOT NULL AND n.temperature_c IS DISTINCT FROM r.temperature_c)
+       OR (n.lel_pct IS NOT NULL AND n.lel_pct IS DISTINCT FROM r.lel_pct)
+       OR (n.battery_mv IS NOT NULL AND n.battery_mv IS DISTINCT FROM r.battery_mv)
+       OR (n.rsrp_dbm IS NOT NULL AND n.rsrp_dbm IS DISTINCT FROM r.rsrp_dbm)
+       OR (n.seq IS NOT NULL AND n.seq IS DISTINCT FROM r.seq)
+       OR (n.reason IS NOT NULL AND n.reason IS DISTINCT FROM r.reason)
+       OR (n.status IS NOT NULL AND n.status IS DISTINCT FROM r.status)
 ), refused AS (
     INSERT INTO conflict (source, device_id, at, kept, refused, batch_id)
     SELECT DISTINCT 'reading', j.device_id, j.at, j.kept, new.row, $1::bigint
@@ -67,12 +76,11 @@ WITH numbered AS (
     CROSS JOIN LATERAL (SELECT jsonb_strip_nulls(to_jsonb(s)) AS row FROM (
         SELECT j.device_id, j.at, j.index_ml, j.flow_lh, j.pressure_pa, j.temperature_c, j.lel_pct, j.battery_mv,
                j.rsrp_dbm, j.seq, j.reason, j.status, j.flags) s) new
-    WHERE j.differs AND NOT j.added AND NOT EXISTS (
+    WHERE NOT EXISTS (
         SELECT FROM conflict c
         WHERE c.device_id = j.device_id AND c.at = j.at AND c.source = 'reading' AND c.refused = new.row)
 )
-SELECT message, count(*) FILTER (WHERE added) AS added, bool_or(differs AND NOT added) AS conflict
-FROM judged GROUP BY message;
+SELECT DISTINCT message FROM judged;
 
 -- insert_events(device_ids, ats, kinds, states, levels, lels, causes, tests, seqs, lates, received_ats, batch_id) --
 -- Store the events whose device, moment, kind and state are new; the first of equals wins.
