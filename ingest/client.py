@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import structlog
-from mqtt5 import PublishPacket, QoS, RetainHandling
+from mqtt5 import PubAckReasonCode, PublishPacket, QoS, RetainHandling
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 log = structlog.get_logger()
@@ -138,6 +138,27 @@ class BrokerConnection:
         except (aiomqtt.ConnectError, OSError, RuntimeError):
             return False
         return True
+
+    async def publish(self, topic: str, payload: bytes, *, expires_s: int, timeout_s: float) -> bool:
+        """Publish at QoS 1 and wait until the broker has it; False when it says that nobody listens on the topic.
+
+        The broker drops the message after `expires_s`. Raises ConnectionLost when it was not acknowledged on this
+        connection within the limit, or refused: the broker may or may not have it then.
+        """
+        if not self.is_open:
+            raise ConnectionLost("not connected")
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._client.publish(
+                    topic,
+                    payload,
+                    qos=QoS.AT_LEAST_ONCE,
+                    packet_id=next(self._client.packet_ids),
+                    message_expiry_interval=expires_s,
+                )
+        except (aiomqtt.ConnectError, aiomqtt.NegativeAckError, OSError, RuntimeError) as error:
+            raise ConnectionLost(_why(error)) from error
+        return answer.reason_code != PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
 
 @asynccontextmanager

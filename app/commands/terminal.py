@@ -66,6 +66,7 @@ def embedded_addresses() -> dict[str, str]:
         "DATABASE_URL": servers.database_url,
         "ADMIN_DATABASE_URL": servers.admin_database_url,
         "MQTT_URL": servers.mqtt_url,
+        "COMMANDS_MQTT_URL": servers.commands_mqtt_url,
     }
 
 

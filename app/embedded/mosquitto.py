@@ -11,7 +11,7 @@ from pathlib import Path
 from app.embedded import processes
 from app.embedded.errors import EmbeddedError
 from app.embedded.processes import Account
-from app.embedded.secrets import INGEST_ACCOUNT, Secrets, replace_file
+from app.embedded.secrets import COMMANDS_ACCOUNT, INGEST_ACCOUNT, Secrets, replace_file
 
 HOST = "127.0.0.1"
 _PBKDF2_ROUNDS = 101  # Mosquitto's own number; our passwords are 192 random bits, so stretching adds nothing
@@ -26,9 +26,14 @@ pattern write gas/v1/+/%u/events
 pattern write gas/v1/+/%u/status
 pattern read gas/v1/+/%u/commands
 
-# The ingest workers hear everything.
+# The ingest workers hear everything but what is said to gateways.
 user {INGEST_ACCOUNT}
+topic deny gas/v1/+/+/commands
 topic read gas/v1/#
+
+# The dispatcher of commands speaks to gateways, and hears nothing.
+user {COMMANDS_ACCOUNT}
+topic write gas/v1/+/+/commands
 """
 
 
@@ -119,6 +124,11 @@ class MosquittoBroker:
         """Connection URL of the ingest account."""
         return f"mqtt://{INGEST_ACCOUNT}:{self._secrets.ingest_password}@{HOST}:{self._secrets.mosquitto_port}"
 
+    @property
+    def commands_url(self) -> str:
+        """Connection URL of the account that may speak to gateways."""
+        return f"mqtt://{COMMANDS_ACCOUNT}:{self._secrets.commands_password}@{HOST}:{self._secrets.mosquitto_port}"
+
     def start(self, timeout_s: float = 30.0) -> None:
         """Start the broker unless it runs, and wait until the ingest account can sign in.
 
@@ -167,8 +177,12 @@ class MosquittoBroker:
         return next(iter(processes.find("mosquitto", [str(self._configuration)])), None)
 
     def write_accounts(self) -> None:
-        """Write the password file from the secrets: the ingest account and every gateway."""
-        accounts = {INGEST_ACCOUNT: self._secrets.ingest_password, **self._secrets.gateways}
+        """Write the password file from the secrets: the services' accounts and every gateway."""
+        accounts = {
+            INGEST_ACCOUNT: self._secrets.ingest_password,
+            COMMANDS_ACCOUNT: self._secrets.commands_password,
+            **self._secrets.gateways,
+        }
         lines = [account_line(name, password, random_source.token_bytes(12)) for name, password in accounts.items()]
         self._write("accounts", "".join(lines))
 

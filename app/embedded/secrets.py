@@ -11,6 +11,7 @@ from pathlib import Path
 from app.embedded.errors import EmbeddedError
 
 INGEST_ACCOUNT = "ingest"
+COMMANDS_ACCOUNT = "commands"
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -29,12 +30,13 @@ class Secrets:
     owner_password: str = field(default_factory=new_password, repr=False)
     app_password: str = field(default_factory=new_password, repr=False)
     ingest_password: str = field(default_factory=new_password, repr=False)
+    commands_password: str = field(default_factory=new_password, repr=False)
     gateways: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 def checked_gateway_name(name: str) -> str:
     """Return a gateway id that may be a user name and a topic level; raises EmbeddedError on any other."""
-    if not _ACCOUNT_NAME.fullmatch(name) or name == INGEST_ACCOUNT:
+    if not _ACCOUNT_NAME.fullmatch(name) or name in {INGEST_ACCOUNT, COMMANDS_ACCOUNT}:
         raise EmbeddedError(f"{name!r} cannot be a gateway's account: letters, digits, '.', '_', '-', at most 64")
     return name
 

@@ -106,6 +106,11 @@ class EmbeddedServers:
         return self.mosquitto.url
 
     @property
+    def commands_mqtt_url(self) -> str:
+        """For the dispatcher of commands: the account that may write what gateways hear, and nothing else."""
+        return self.mosquitto.commands_url
+
+    @property
     def mqtt_host(self) -> str:
         """The broker's address."""
         return mosquitto.HOST
