@@ -1,6 +1,6 @@
 """Import of old readings: file -> blocks -> [one transaction each: readings, conflicts, ledger, batch, position].
 
-One row of the file that names a registered device, a moment and a volume is one received message of slot `import`, and
+One row of the file that names a registered device, a moment and a volume is one received message of slot `import` and
 has one disposition: stored, late (older than 48 hours, as most are), duplicate or conflict. Rows that cannot be read are
 not received: they are told by line and reason, and the file stays with whoever imports it. An interrupted import goes
 on where its last transaction ended; a finished file is not read again.
@@ -155,6 +155,7 @@ class _Run:
         self.digest = digest
         self.state = HistoryState()
         self._devices: dict[str, Device | None] = {}
+        self._expect_repeats = False
 
     def device(self, name: str) -> Device:
         """A device that was looked up before and is registered."""
@@ -226,21 +227,24 @@ class _Run:
             disposition=pl.when(pl.col("at") < now - LATE_AFTER).then(pl.lit("late")).otherwise(pl.lit("stored"))
         )
         columns = [rows[name].to_list() for name in ("device_id", "at", "value_ml", "flags")]
-        try:
-            async with self.conn.transaction():
-                records = zip(*columns, repeat(batch_id), strict=False)
-                await self.conn.copy_records_to_table("reading", records=records, columns=_COLUMNS)
-            return rows
-        except asyncpg.UniqueViolationError:
-            pass
+        if not self._expect_repeats:
+            try:
+                async with self.conn.transaction():
+                    records = zip(*columns, repeat(batch_id), strict=False)
+                    await self.conn.copy_records_to_table("reading", records=records, columns=_COLUMNS)
+                return rows
+            except asyncpg.UniqueViolationError:
+                pass
         await self.conn.execute(*queries["create_history_staging"].bind())
         records = zip(range(len(rows)), *columns, strict=True)
         await self.conn.copy_records_to_table("staged_history", records=records, columns=_STAGED)
-        await self.conn.execute(*queries["favour_index_lookups"].bind())
         await self.conn.execute(*queries["insert_staged_history"].bind(batch_id=batch_id))
         judged = await self.conn.fetch(
-            *queries["judge_staged_history"].bind(batch_id=batch_id, first_at=min(columns[1]), last_at=max(columns[1]))
+            *queries["judge_staged_history"].bind(
+                batch_id=batch_id, first_at=min(columns[1]), last_at=max(columns[1]), device_ids=sorted(set(columns[0]))
+            )
         )
+        self._expect_repeats = bool(judged)
         words = rows["disposition"].to_list()
         for row in judged:
             words[row["ordinal"]] = "conflict" if row["conflict"] else "duplicate"

@@ -15,9 +15,11 @@ import polars as pl
 from ingest.history_rows import Block
 
 _DELIMITERS = (";", "\t", ",", "|")
-_NAMES = {
-    "device": ("device", "device_id", "deviceid", "meter", "meter_id", "meterid", "meter_no", "serial", "serial_number", "code"),
-    "time": ("at", "time", "timestamp", "datetime", "date_time", "read_at", "reading_time", "ts", "zeitstempel", "zeit"),
+_NAMES = {  # in lower case, without a unit at the end
+    "device": ("device", "device_id", "deviceid", "meter", "meter_id", "meterid", "meter_no", "serial",
+               "serial_number", "code"),
+    "time": ("at", "time", "timestamp", "datetime", "date_time", "read_at", "reading_time", "ts", "zeitstempel",
+             "zeit"),
     "value": ("value", "index", "reading", "volume", "register", "consumption", "usage", "zaehlerstand", "verbrauch"),
 }  # fmt: skip
 _UNIT_ENDING = re.compile(r"[ _\[(]+(m3|m³|l|ml)[\])]?$", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """The roll-up service: readings -> reading_hourly and reading_daily, and retirement of what is kept long enough.
 
-In the Apache edition of TimescaleDB every batch that ingest commits is rolled up once, slot by slot, in order: the hours
+In the Apache edition of TimescaleDB every batch that ingest commits is rolled up once, slot by slot, in order: hours
 and days its rows lie in are computed anew from all their readings, so late rows correct old buckets and repeating a
 batch changes nothing. In the community edition continuous aggregates do that, and this service retires only.
 """

@@ -1,8 +1,8 @@
 """Gives the roll-ups the shape that this server's edition of TimescaleDB can keep up: after migrations, as the owner.
 
-The migrations make the Apache edition's shape: tables that our own roll-up fills. The community edition replaces them by
-continuous aggregates and adds the columnstore; names and columns that queries use stay the same. A database that moved
-from an Apache server to a community one is changed at its next `gaswarden migrate`. The way back does not exist:
+The migrations make the Apache edition's shape: tables that our own roll-up fills. The community edition puts continuous
+aggregates in their place and adds the columnstore; names and columns that queries use stay the same. A database that
+moved from an Apache server to a community one is changed at its next `gaswarden migrate`. The way back does not exist:
 without the licence TimescaleDB does not read what the columnstore holds.
 """
 
@@ -58,8 +58,8 @@ def apply_edition(conn: psycopg.Connection) -> tuple[str, ...]:
     EditionError, and what the database says.
     """
     row = conn.execute(
-        "SELECT current_setting('timescaledb.license'), (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),"
-        " (SELECT edition FROM storage_edition)"
+        "SELECT current_setting('timescaledb.license'),"
+        " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'), (SELECT edition FROM storage_edition)"
     ).fetchone()
     assert row is not None
     names = statements_to_apply(edition_of(row[0]), row[1], Edition(row[2]))

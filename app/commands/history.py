@@ -84,8 +84,10 @@ def import_readings(
 ) -> None:
     """Import old readings of registered devices; repeats harmlessly, goes on where an interrupted import ended.
 
-    Rules see them as late data: recorded, nobody is paged about last year. Rows that cannot be imported are told by line and
-    reason. Exit codes: 0 everything is imported, 1 some rows or a whole file is not, 2 wrong usage or settings.
+    Rules see them as late data: recorded, nobody is paged about last year. Rows that cannot be imported are told by
+    line and reason.
+
+    Exit codes: 0 everything is imported, 1 some rows or a whole file is not, 2 wrong usage or settings.
     """
     settings = load(context).settings
     _check(timezone, decimal, stamp, interval_minutes)

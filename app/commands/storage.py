@@ -53,7 +53,7 @@ def storage_show(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show sizes by table and index, bytes per reading, compression, growth a day, and for how many days the disk lasts.
+    """Show sizes by table and index, bytes per reading, compression, growth a day, and how many days the disk lasts.
 
     Exit codes: 0 shown, 1 the database does not answer, 2 wrong usage or settings.
     """

@@ -180,26 +180,27 @@ INSERT INTO reading (device_id, at, index_ml, flags, batch_id)
 SELECT device_id, at, index_ml, flags, $1 FROM staged_history ORDER BY device_id, at, ordinal
 ON CONFLICT (device_id, at) DO NOTHING;
 
--- judge_staged_history(batch_id, first_at, last_at) --
+-- judge_staged_history(batch_id, first_at, last_at, device_ids) --
 -- The staged rows that were not stored, by ordinal: whether the stored row of that moment has another register (conflict,
--- kept beside it) or the same, or none of its own (duplicate). `first_at` and `last_at` bound the moments.
-WITH judged AS (
-    SELECT n.ordinal, n.device_id, n.at, n.index_ml, n.flags, r.stored,
-           r.index_ml IS NOT NULL AND r.index_ml <> n.index_ml AS conflict
+-- kept beside it) or the same, or none of its own (duplicate). `first_at`, `last_at` and `device_ids` bound the rows.
+WITH stored AS MATERIALIZED (
+    SELECT device_id, at, index_ml, batch_id FROM reading WHERE device_id = ANY($4::int[]) AND at BETWEEN $2 AND $3
+), judged AS MATERIALIZED (
+    SELECT n.ordinal, n.device_id, n.at, n.index_ml, n.flags, r.index_ml IS NOT NULL AND r.index_ml <> n.index_ml AS conflict
     FROM (SELECT *, row_number() OVER (PARTITION BY device_id, at ORDER BY ordinal) AS place FROM staged_history) n
-    CROSS JOIN LATERAL (
-        SELECT o.index_ml, o.batch_id, to_jsonb(o) - 'batch_id' AS stored FROM reading o
-        WHERE o.device_id = n.device_id AND o.at = n.at AND o.at BETWEEN $2 AND $3 OFFSET 0
-    ) r
+    JOIN stored r USING (device_id, at)
     WHERE n.place > 1 OR r.batch_id <> $1
 ), refused AS (
     INSERT INTO conflict (source, device_id, at, kept, refused, batch_id)
-    SELECT DISTINCT 'reading', j.device_id, j.at, j.stored, new.row, $1::bigint
+    SELECT DISTINCT 'reading', j.device_id, j.at, k.row, new.row, $1::bigint
     FROM judged j
+    CROSS JOIN LATERAL (SELECT to_jsonb(o) - 'batch_id' AS row FROM reading o
+                        WHERE o.device_id = j.device_id AND o.at = j.at AND o.at BETWEEN $2 AND $3) k
     CROSS JOIN LATERAL (SELECT to_jsonb(s) AS row FROM (SELECT j.device_id, j.at, j.index_ml, j.flags) s) new
     WHERE j.conflict AND NOT EXISTS (
         SELECT FROM conflict c
-        WHERE c.device_id = j.device_id AND c.at = j.at AND c.source = 'reading' AND c.refused = new.row)
+        WHERE c.device_id = j.device_id AND c.at = j.at AND c.source = 'reading'
+          AND c.refused - 'flags' = new.row - 'flags')
 )
 SELECT ordinal, conflict FROM judged ORDER BY ordinal;
 

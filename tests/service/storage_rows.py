@@ -22,8 +22,8 @@ async def commit_batch(
         )
         moments = [row[1] for row in rows]
         await conn.execute(
-            """INSERT INTO batch (batch_id, slot, first_received_at, last_received_at, received, stored, duplicate, late,
-            conflict, quarantined, reading_rows, event_rows, gateway_rows, device_ids, first_at, last_at)
+            """INSERT INTO batch (batch_id, slot, first_received_at, last_received_at, received, stored, duplicate,
+            late, conflict, quarantined, reading_rows, event_rows, gateway_rows, device_ids, first_at, last_at)
             OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $3, $4, $4, 0, 0, 0, 0, $4, 0, 0, $5, $6, $7)""",
             batch_id, slot, received_at, len(rows), sorted({row[0] for row in rows}), min(moments), max(moments),
         )  # fmt: skip

@@ -126,7 +126,7 @@ async def test_only_one_process_rolls_up(pool: asyncpg.Pool, conn: asyncpg.Conne
 
 
 async def test_old_readings_go_and_their_days_stay(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
-    """Chunks older than the retention are dropped once everybody read them; hours and days remain, younger readings too."""
+    """Chunks older than the retention are dropped once everybody read them; hours, days and younger readings remain."""
     await commit_batch(conn, [(1, LONG_AGO, 100), (1, LONG_AGO + HOUR, 200)])
     last = await commit_batch(conn, [(1, TODAY - timedelta(days=399), 300)])
     await roll_up(pool, PARAMS)
