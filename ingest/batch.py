@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest.model import Decoded, Event, Message, Report
+from ingest.model import Decoded, Elsewhere, Event, Message, Report
 
 
 class Due(StrEnum):
@@ -29,7 +29,7 @@ class BatchParams(BaseModel):
 
 @dataclass(slots=True)
 class _Waiting:
-    message: Message
+    message: Message | Elsewhere
     at_s: float
     rows: int
     urgent: bool
@@ -53,7 +53,7 @@ class Buffer:
         """Whether the intake must pause until a batch was taken."""
         return len(self._waiting) >= self._size_max
 
-    def add(self, message: Message, now_s: float) -> None:
+    def add(self, message: Message | Elsewhere, now_s: float) -> None:
         """Put a delivery at the end."""
         rows, urgent = _weight(message)
         self._waiting.append(_Waiting(message, now_s, rows, urgent))
@@ -76,9 +76,9 @@ class Buffer:
             return None
         return max(0.0, self._params.age_max_s - (now_s - self._waiting[0].at_s))
 
-    def take(self) -> list[Message]:
+    def take(self) -> list[Message | Elsewhere]:
         """The oldest messages, as many as a batch may have; at least one when any waits."""
-        taken: list[Message] = []
+        taken: list[Message | Elsewhere] = []
         rows = 0
         while self._waiting and len(taken) < self._params.messages_max:
             first = self._waiting[0]
@@ -92,9 +92,9 @@ class Buffer:
         return taken
 
 
-def _weight(message: Message) -> tuple[int, bool]:
+def _weight(message: Message | Elsewhere) -> tuple[int, bool]:
     """Rows a message may become, and whether it must not wait."""
-    content = message.content
+    content = None if isinstance(message, Elsewhere) else message.content
     if not isinstance(content, Decoded):
         return 1, False
     rows, urgent = 0, False

@@ -91,6 +91,16 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
+def urgent_filters(areas: tuple[str, ...]) -> list[str]:
+    """The subscriptions of a slot's lane for events, which must not wait behind readings."""
+    return [f"gas/v1/{area}/+/events" for area in areas or ("+",)]
+
+
+def is_urgent(topic: str) -> bool:
+    """Whether a topic is one of those that `urgent_filters` subscribe to."""
+    return topic.endswith("/events") and topic.startswith("gas/v1/") and topic.count("/") == 4
+
+
 def topic_filters(areas: tuple[str, ...]) -> list[str]:
     """The subscriptions of a slot: every format's filter, once per area it owns, or for all areas."""
     filters = [form.topic_filter for form in FORMATS.values()]

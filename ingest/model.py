@@ -129,6 +129,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A delivery that another lane of the slot has in a session of its own: acknowledged in turn, counted there."""
+
+    receipt: tuple[object, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One delivery: the bytes, when they arrived, what they say, and the receipt to acknowledge them with.
 

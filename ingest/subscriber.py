@@ -11,7 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import asyncpg
 import structlog
@@ -24,8 +26,8 @@ from ingest.batch import BatchParams, Buffer
 from ingest.binding import bind_message
 from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
 from ingest.directory import Directory
-from ingest.formats import read_message, topic_filters
-from ingest.model import Message, Tally
+from ingest.formats import is_urgent, read_message, topic_filters, urgent_filters
+from ingest.model import Elsewhere, Message, Tally
 from ingest.transaction import write_batch
 
 log = structlog.get_logger()
@@ -73,11 +75,37 @@ class IngestParams(BaseModel):
 async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
     """Work until cancelled; then commit and acknowledge what was delivered, and leave.
 
-    Survives the loss of the broker and of the database for as long as it lasts.
+    Survives the loss of the broker and of the database for as long as it lasts. Events have a lane of their own, with
+    its own session, transactions and slot in the ledger, so that an alarm never waits behind a flood of readings.
     """
-    worker = _Worker(pool, params, broker)
+    events = _Worker(pool, params, broker, Lane.of_events(params))
+    rest = _Worker(pool, params, broker, Lane.of_the_rest(params), after=events.subscribed)
     with _patient_collector():
-        await _work(worker)
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(_work(events), name="ingest events")
+            lanes.create_task(_work(rest), name="ingest readings")
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One session of a slot. `slot` names it in the ledger and, with its prefix, to the broker.
+
+    `leaves_urgent`: urgent topics are another lane's; what of them arrives here is acknowledged and not counted.
+    """
+
+    slot: str
+    filters: tuple[str, ...]
+    leaves_urgent: bool
+
+    @classmethod
+    def of_events(cls, params: IngestParams) -> Self:
+        """The lane of alarms and other events."""
+        return cls(f"{params.slot}-events", tuple(urgent_filters(params.areas)), leaves_urgent=False)
+
+    @classmethod
+    def of_the_rest(cls, params: IngestParams) -> Self:
+        """The lane of everything else: it subscribes to whole trees, so that no mistyped topic is lost unseen."""
+        return cls(params.slot, tuple(topic_filters(params.areas)), leaves_urgent=True)
 
 
 async def _work(worker: "_Worker") -> None:
@@ -102,10 +130,24 @@ def _patient_collector() -> Iterator[None]:
 
 
 class _Worker:
-    """The moving parts of one slot; `run` owns their lifetime."""
+    """The moving parts of one lane; `run` owns their lifetime.
 
-    def __init__(self, pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
+    `subscribed` is set while this lane is connected. A lane with `after` subscribes only while that is set: the broker
+    must hold the other session before this one leaves anything to it.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        params: IngestParams,
+        broker: BrokerParams,
+        lane: Lane,
+        after: asyncio.Event | None = None,
+    ) -> None:
         self.committer: asyncio.Task[None] | None = None
+        self.subscribed = asyncio.Event()
+        self._lane = lane
+        self._after = after
         self._pool = pool
         self._params = params
         self._broker = broker
@@ -124,13 +166,16 @@ class _Worker:
 
     async def stay_connected(self) -> None:
         """Connect, subscribe, receive; again with growing pauses whenever the connection is lost."""
-        slot = self._params.slot
+        slot = self._lane.slot
         client_id = f"gaswarden-ingest-{slot}"
         attempt, told = 0, False
         while True:
             try:
+                if self._after is not None:
+                    await self._after.wait()
                 async with connect(self._broker, client_id) as connection:
-                    await connection.subscribe(topic_filters(self._params.areas))
+                    await connection.subscribe(self._lane.filters)
+                    self.subscribed.set()
                     _CONNECTED.labels(slot).set(1)
                     log.info("broker_back" if told else "broker_connected", slot=slot)
                     attempt, told = 0, False
@@ -140,15 +185,19 @@ class _Worker:
                     log.warning("broker_lost", slot=slot, why=str(error))
                 told = True
             finally:
+                self.subscribed.clear()
                 _CONNECTED.labels(slot).set(0)
             await asyncio.sleep(_pause_s(attempt, self._broker.retry_min_s, self._broker.retry_max_s))
             attempt += 1
 
     async def _receive(self, connection: BrokerConnection) -> None:
-        received = _RECEIVED.labels(self._params.slot)
+        received = _RECEIVED.labels(self._lane.slot)
 
         def take(packet: PublishPacket) -> None:
             receipt = None if packet.packet_id is None else (connection, packet.packet_id)
+            if self._lane.leaves_urgent and is_urgent(packet.topic):
+                self._take(Elsewhere(receipt))
+                return
             self._take(read_message(packet.topic, packet.payload, datetime.now(UTC), receipt))
             received.inc()
 
@@ -158,7 +207,7 @@ class _Worker:
             await self._drain()
             raise
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message | Elsewhere) -> None:
         now_s = time.monotonic()
         self._buffer.add(message, now_s)
         if len(self._buffer) == 1 or self._buffer.due(now_s):
@@ -177,7 +226,7 @@ class _Worker:
                     await self._idle.wait()
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("ingest_not_drained", slot=self._params.slot, waiting=len(self._buffer))
+            log.warning("ingest_not_drained", slot=self._lane.slot, waiting=len(self._buffer))
 
     def _committer_ended(self) -> bool:
         return self.committer is None or self.committer.done()
@@ -199,10 +248,12 @@ class _Worker:
         messages = self._buffer.take()
         if not self._buffer.is_full:
             self._room.set()
-        _WAITING.labels(self._params.slot).set(len(self._buffer))
-        tally = await self._commit(messages)
+        _WAITING.labels(self._lane.slot).set(len(self._buffer))
+        ours = [message for message in messages if isinstance(message, Message)]
+        tally = await self._commit(ours) if ours else None
         await self._acknowledge(messages)
-        self._count(tally)
+        if tally is not None:
+            self._count(tally)
 
     async def _until_due(self) -> None:
         while True:
@@ -218,7 +269,7 @@ class _Worker:
 
     async def _commit(self, messages: Sequence[Message]) -> Tally:
         """Commit a batch, for as long as it takes; log the database's loss once and its return once."""
-        slot = self._params.slot
+        slot = self._lane.slot
         attempt = 0
         started_s = time.monotonic()
         while True:
@@ -245,13 +296,11 @@ class _Worker:
             await self._look_up(conn, messages)
             judged = [bind_message(number, one, self._directory) for number, one in enumerate(messages)]
             async with conn.transaction():
-                await store.lock_slot(conn, self._params.slot)
+                await store.lock_slot(conn, self._lane.slot)
                 if self._unanswered and await store.batch_committed(conn, self._unanswered.batch_id):
                     return self._unanswered
                 batch_id = await store.next_batch_id(conn)
-                tally = await write_batch(
-                    conn, self._params.slot, batch_id, judged, expect_repeats=self._expect_repeats
-                )
+                tally = await write_batch(conn, self._lane.slot, batch_id, judged, expect_repeats=self._expect_repeats)
                 self._unanswered = tally
             return tally
 
@@ -264,7 +313,7 @@ class _Worker:
             devices = await store.devices_by_identity(conn, asked[1]) if asked[1] else []
             self._directory.learn(gateways, devices, asked, now_s)
 
-    async def _acknowledge(self, messages: Sequence[Message]) -> None:
+    async def _acknowledge(self, messages: Sequence[Message | Elsewhere]) -> None:
         """Acknowledge, each on the connection that delivered it; on a lost one nothing can be said any more."""
         receipts: dict[object, list[int]] = defaultdict(list)
         for message in messages:
@@ -272,10 +321,10 @@ class _Worker:
                 receipts[message.receipt[0]].append(message.receipt[1])
         for connection, packet_ids in receipts.items():
             if isinstance(connection, BrokerConnection) and await connection.acknowledge(packet_ids):
-                _ACKNOWLEDGED.labels(self._params.slot).inc(len(packet_ids))
+                _ACKNOWLEDGED.labels(self._lane.slot).inc(len(packet_ids))
 
     def _count(self, tally: Tally) -> None:
-        slot = self._params.slot
+        slot = self._lane.slot
         for disposition, count in tally.counts.items():
             _DISPOSED.labels(slot, disposition.value).inc(count)
         _ROWS.labels(slot, "reading").inc(tally.reading_rows)
@@ -291,7 +340,7 @@ class _Worker:
                 async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
                     await self._listen(conn)
             except _DATABASE_ERRORS as error:
-                log.debug("registry_listener_lost", slot=self._params.slot, why=repr(error))
+                log.debug("registry_listener_lost", slot=self._lane.slot, why=repr(error))
             self._directory.forget()
             await asyncio.sleep(1.0)
 

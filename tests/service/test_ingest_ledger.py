@@ -13,7 +13,7 @@ from ingest.model import Disposition, Message, Tally
 from ingest.quarantine import preview, replay
 from ingest.registry import DeviceRow, GatewayRow, InstallationRow, save_devices, save_gateways, save_installations
 from ingest.routes import IngestRoutes, LedgerQuery, QuarantineQuery, ReadingQuery
-from ingest.subscriber import IngestParams, _Worker
+from ingest.subscriber import IngestParams, Lane, _Worker
 from sql.actor import Actor
 from sql.errors import NotFound
 from tests.ingest_city import NOW, event, reading, register, topic
@@ -31,7 +31,8 @@ def city(db: Database) -> Database:
 
 async def _write(pool: asyncpg.Pool, *messages: tuple[str, bytes], received_at: datetime | None = None) -> Tally:
     """What the worker does with one batch, without a broker."""
-    worker = _Worker(pool, IngestParams(registry_recheck_s=0), BrokerParams())
+    params = IngestParams(registry_recheck_s=0)
+    worker = _Worker(pool, params, BrokerParams(), Lane.of_the_rest(params))
     arrived = received_at or datetime.now(UTC)
     batch: list[Message] = [read_message(where, payload, arrived) for where, payload in messages]
     return await worker._commit(batch)

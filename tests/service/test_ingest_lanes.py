@@ -1,0 +1,56 @@
+"""Events have a lane of their own: an alarm waits for no reading, and is counted once."""
+
+import asyncpg
+import psycopg
+import pytest
+
+from ingest.formats import is_urgent
+from sql import queries
+from tests.ingest_city import event, ledger_totals, reading, register, topic, until, working
+from tests.publisher import Publisher
+from tests.servers import Broker, Database
+
+
+@pytest.fixture
+def city(db: Database) -> Database:
+    register(db.admin_url)
+    return db
+
+
+async def test_an_alarm_is_stored_while_readings_cannot_be(city: Database, pool: asyncpg.Pool, broker: Broker) -> None:
+    """With the readings' transaction held up, an event published after them is committed; nothing is counted twice."""
+    lock = queries["lock_slot"].text.replace("$1", "%s")
+
+    async def stored() -> bool:
+        return bool(await pool.fetchval("SELECT count(*) FROM event"))
+
+    async def all_received() -> bool:
+        return (await ledger_totals(pool))["received"] >= 51
+
+    async with working(pool, broker.url):
+        with psycopg.connect(city.admin_url) as holder:
+            holder.execute(lock.encode(), ("0",))
+            with Publisher(broker.host, broker.port, broker.gateway("GW-1")) as gateway:
+                gateway.publish([(topic(), reading(seq=number)) for number in range(50)])
+                gateway.publish([(topic("GW-1", "events"), event(seq=60))])
+            await until(stored)
+            assert await pool.fetchval("SELECT count(*) FROM reading") == 0
+        await until(all_received)
+    by_slot = dict(await pool.fetch("SELECT slot, sum(received)::int FROM ledger GROUP BY slot"))
+    assert by_slot == {"0": 50, "0-events": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "urgent"),
+    [
+        ("gas/v1/D01/GW-1/events", True),
+        ("gas/v1/D01/GW-1/readings", False),
+        ("gas/v1/D01/GW-1/status", False),
+        ("gas/v1/D01/events", False),
+        ("gas/v1/D01/GW-1/x/events", False),
+        ("gas/v2/D01/GW-1/events", False),
+    ],
+)
+def test_only_what_the_events_lane_subscribes_to_is_left_to_it(name: str, urgent: bool) -> None:
+    """A topic is left to the other lane exactly when that lane's subscription matches it."""
+    assert is_urgent(name) is urgent
