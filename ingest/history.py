@@ -1,9 +1,9 @@
 """Import of old readings: file -> blocks -> [one transaction each: readings, conflicts, ledger, batch, position].
 
-One row of the file that names a registered device, a moment and a volume is one received message of slot `import` and
-has one disposition: stored, late (older than 48 hours, as most are), duplicate or conflict. Rows that cannot be read are
-not received: they are told by line and reason, and the file stays with whoever imports it. An interrupted import goes
-on where its last transaction ended; a finished file is not read again.
+One row that names a registered device, a moment and a volume is one received message of slot `import` and has one
+disposition: stored, late (older than 48 hours, as most are), duplicate or conflict. Rows that cannot be read are not
+received: they are told by line and reason, and the file stays with whoever imports it. An interrupted import goes on
+where its last transaction ended; a finished file is not read again.
 """
 
 import asyncio
