@@ -6,7 +6,7 @@ tests/service/test_subscriber_traps.py:
 * a TCP reset ends its background tasks and nobody is told: we watch those tasks as well as the message pump;
 * its own reconnection would let an acknowledgement out on a later connection: one client object per connection;
 * its connect blocks the event loop: the port is probed first, with a time limit;
-* a broker that accepts and then says nothing is waited for without end: the handshake has a time limit;
+* a broker that accepts and then says nothing is waited for without end: handshake and subscription have a time limit;
 * keep-alive is off unless set, so that a silent network is never noticed;
 * closing a connection that is already broken raises: it is closed with a time limit, and what it raises is logged.
 """
@@ -26,6 +26,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 log = structlog.get_logger()
 
 _PUMP_STRETCH = 200
+_LIBRARY_ERRORS = (
+    aiomqtt.ConnectError,
+    aiomqtt.NegativeAckError,
+    aiomqtt.ProtocolError,
+    OSError,  # TimeoutError is one
+    RuntimeError,  # uvloop: the transport is closed
+)
 
 
 class ConnectionLost(Exception):
@@ -81,8 +88,9 @@ class BrokerParams(BaseModel):
 class BrokerConnection:
     """One connection from CONNACK to its end. It is never revived: a new connection is a new object."""
 
-    def __init__(self, client: aiomqtt.Client, background: "asyncio.Task[None]") -> None:
+    def __init__(self, client: aiomqtt.Client, background: "asyncio.Task[None]", answer_timeout_s: float) -> None:
         self._client = client
+        self._answer_timeout_s = answer_timeout_s
         self._background = background
         self._open = True
 
@@ -96,13 +104,20 @@ class BrokerConnection:
         self._open = False
 
     async def subscribe(self, topic_filters: Sequence[str]) -> None:
-        """Subscribe at QoS 1. Retained messages come only with a new subscription, not with every reconnection."""
-        for topic_filter in topic_filters:
-            await self._client.subscribe(
-                topic_filter,
-                max_qos=QoS.AT_LEAST_ONCE,
-                retain_handling=RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
-            )
+        """Subscribe at QoS 1. Retained messages come only with a new subscription, not with every reconnection.
+
+        Raises ConnectionLost when the broker refuses, or does not answer in time.
+        """
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                for topic_filter in topic_filters:
+                    await self._client.subscribe(
+                        topic_filter,
+                        max_qos=QoS.AT_LEAST_ONCE,
+                        retain_handling=RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+                    )
+        except _LIBRARY_ERRORS as error:
+            raise ConnectionLost(f"subscription: {_why(error)}") from error
 
     async def receive(self, take: Callable[[PublishPacket], None], room: asyncio.Event) -> NoReturn:
         """Hand every delivery to `take` until the connection is lost, then raise ConnectionLost.
@@ -181,13 +196,14 @@ async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerC
     try:
         async with asyncio.timeout(params.connect_timeout_s):
             await client.__aenter__()
-    except (aiomqtt.ConnectError, aiomqtt.NegativeAckError, aiomqtt.ProtocolError, OSError) as error:
+    except _LIBRARY_ERRORS as error:
         await _abandon(client)
         raise ConnectionLost(_why(error)) from error
     except BaseException:
         await _abandon(client)
         raise
-    connection = BrokerConnection(client, client._tasks)  # noqa: SLF001 - the library offers no other way to watch them
+    background = client._tasks  # noqa: SLF001 - the library offers no other way to watch them
+    connection = BrokerConnection(client, background, params.connect_timeout_s)
     try:
         yield connection
     finally:

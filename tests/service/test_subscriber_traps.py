@@ -110,6 +110,32 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     server.close()
 
 
+async def test_a_subscription_without_answer_is_given_up() -> None:
+    """A server that lets the worker in and never answers its subscription is a lost connection, not a wait for ever."""
+
+    async def half_dead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):  # a probe closes without a word
+            writer.write(b"\x20\x03\x00\x00\x00")  # CONNACK: accepted, no properties
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(half_dead, "127.0.0.1", 0)
+    params = BrokerParams(port=server.sockets[0].getsockname()[1], connect_timeout_s=0.3)
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionLost, match="subscription: no answer in time"):
+            async with connect(params, "half-dead") as connection:
+                await connection.subscribe(["gas/v1/#"])
+    server.close()
+
+
+async def test_a_refused_subscription_is_a_lost_connection(broker: Broker) -> None:
+    """A broker that does not take the subscription ends the connection, not the worker."""
+    params = BrokerParams.from_url(broker.url)
+    with pytest.raises(ConnectionLost, match="subscription"):
+        async with connect(params, "refused-subscription") as connection:
+            await connection.subscribe(["gas/#/wrong"])
+
+
 async def test_a_port_where_nobody_listens_is_a_lost_connection() -> None:
     """A refused connection is the ordinary kind of loss, not a crash."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
