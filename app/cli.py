@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import desk, history, people, service, storage, telemetry
+from app.commands import commanding, desk, history, people, service, storage, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.demo.command import demo
@@ -54,6 +54,7 @@ cli.add_typer(storage.storage, name="storage")
 cli.command("ledger")(telemetry.show_ledger)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")
 cli.command("alerts")(desk.show_alerts)
+cli.add_typer(commanding.command, name="command")
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(people.account, name="account")
 cli.add_typer(people.audit_commands, name="audit")

@@ -17,6 +17,8 @@ from app.settings import Settings
 from app.supervision import Service, supervise
 from app.web import Web, serve
 from ingest import rollup, subscriber
+from ingest.commanding import dispatcher
+from ingest.commanding.routes import CommandRoutes
 from ingest.routes import IngestRoutes
 from inspections import scheduler
 from inspections.routes import InspectionRoutes
@@ -25,7 +27,7 @@ from rules.catalog import default_catalog
 from rules.routes import AlertRoutes
 from sql.pool import open_pool
 
-SERVICES = ("ingest", "rollup", "rules", "inspections", "http")
+SERVICES = ("ingest", "rollup", "commands", "rules", "inspections", "http")
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -90,6 +92,7 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
     builders: Mapping[str, Callable[[], Service]] = {
         "ingest": partial(_ingest, settings, pool),
         "rollup": partial(_rollup, settings, pool),
+        "commands": partial(_commands, settings, pool),
         "rules": partial(_rules, settings, pool),
         "inspections": partial(_inspections, settings, pool),
         "http": partial(_http, settings, pool, chosen),
@@ -106,6 +109,10 @@ def _ingest(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 def _rollup(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(rollup.run, pool, settings.rollup)
+
+
+def _commands(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(dispatcher.run, pool, settings.commands, settings.broker)
 
 
 def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
@@ -138,5 +145,6 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     return [
         *AlertRoutes(pool, default_catalog()).table(),
         *IngestRoutes(pool).table(),
+        *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
     ]

@@ -21,6 +21,7 @@ from app.sources import (
 )
 from app.web import HttpParams
 from ingest.client import BrokerParams
+from ingest.commanding.params import CommandParams
 from ingest.rollup import RollupParams
 from ingest.subscriber import IngestParams
 from inspections.params import RosterParams
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     broker: BrokerParams = Field(default_factory=BrokerParams)
     ingest: IngestParams = Field(default_factory=IngestParams)
     rollup: RollupParams = Field(default_factory=RollupParams)
+    commands: CommandParams = Field(default_factory=CommandParams)
     rules: RuleParams = Field(default_factory=RuleParams)
     roster: RosterParams = Field(default_factory=RosterParams)
     http: HttpParams = Field(default_factory=HttpParams)
@@ -124,6 +126,8 @@ def _add_fallback(gathered: Gathered, fallback: Mapping[str, str]) -> None:
             gathered.put(PLAIN_NAMES[name], fallback[name], _EMBEDDED)
     if ("broker", "hostname") not in given:
         _add_broker(fallback.get("MQTT_URL", ""), _EMBEDDED, gathered)
+        if "COMMANDS_MQTT_URL" in fallback and ("commands", "broker_url") not in given:
+            gathered.put(("commands", "broker_url"), fallback["COMMANDS_MQTT_URL"], _EMBEDDED)
 
 
 def effective(settings: BaseModel, above: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
