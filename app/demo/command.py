@@ -37,6 +37,7 @@ from sql.migrate import migrate
 _SETTLE_TIMEOUT_S = 120.0
 _LIVE_PER_S = 2.0
 _WANTED_PORT = 8080
+_PIPED_WIDTH = 160
 
 
 def demo(
@@ -56,7 +57,7 @@ def demo(
     Needs no settings: it makes private servers under var/. DATABASE_URL and MQTT_URL name others to use instead.
     Exit codes: 0 well (with --check: everything proved), 1 something failed, 2 wrong usage.
     """
-    console = Console(stderr=True) if as_json else Console()
+    console = Console(stderr=as_json, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     try:
         with open_servers(say, fresh=fresh) as servers:
             if fresh:
@@ -216,11 +217,11 @@ def _show(console: Console, stage: _Stage, city: City, played: Played, seen: _Se
 def _doors(stage: _Stage, state: State) -> Mapping[str, str]:
     parts = Broker.at(stage.servers.mqtt_url)
     return {
-        "\nHTTP": f"{stage.address}/api/v1  (documentation: {stage.address}/api/v1/docs)",
+        "HTTP": f"{stage.address}/api/v1  (documentation: {stage.address}/api/v1/docs)",
         "MQTT": f"mqtt://{parts.host}:{parts.port}",
         "officer's token": state.tokens["officer"],
         "inspector's token": state.tokens["inspector"],
-        "administrator's": state.tokens["administrator"],
+        "administrator's token": state.tokens["administrator"],
         "log": str(stage.folder.parent / "log" / "services.log"),
     }
 

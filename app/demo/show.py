@@ -129,8 +129,9 @@ def show_judgements(console: Console, judgements: Iterable[Judgement]) -> None:
 
 def show_doors(console: Console, facts: Mapping[str, str], lines: Iterable[str]) -> None:
     """Addresses, tokens, and lines to paste."""
+    console.print()
     for name, fact in facts.items():
-        console.print(Text(f"{name:<16}", style="bold"), Text(fact), sep="", soft_wrap=True)
+        console.print(Text(f"{name:<22}", style="bold"), Text(fact), sep="", soft_wrap=True)
     console.print("\nTry:", style="bold")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
