@@ -412,6 +412,8 @@ CREATE UNIQUE INDEX duty_periodic_key ON duty (premises_id) WHERE kind = 'period
 CREATE UNIQUE INDEX duty_recheck_key ON duty (hazard_id) WHERE kind = 'recheck' AND state = 'open';
 -- serves: candidates of a day
 CREATE INDEX duty_open_idx ON duty (due_on, duty_id) WHERE state = 'open';
+-- serves: upkeep finding the open duties of alerts that were closed, every few seconds
+CREATE INDEX duty_open_alert_idx ON duty (alert_id) WHERE state = 'open' AND alert_id IS NOT NULL;
 CREATE INDEX duty_premises_idx ON duty (premises_id);
 
 -- Roster run: one planning of one day. The newest version of a day is the one in force.
