@@ -1,7 +1,7 @@
 """One MQTT 5 connection of one gateway, on the `mqtt5` packet codec: made for sending much and for being cut off.
 
-A device needs less than a client library offers (it never subscribes) and more (it must be able to vanish without a
-DISCONNECT, so that the broker sends its last will).
+A device needs less than a client library offers (it subscribes to its commands at most) and more (it must be able to
+vanish without a DISCONNECT, so that the broker sends its last will).
 """
 
 import asyncio
@@ -41,18 +41,23 @@ class RefusedError(Exception):
 
 
 class Link(asyncio.Protocol):
-    """A connection; `on_ack(packet_id, reason)` at every PUBACK, `on_change()` when there is something to look at."""
+    """A connection; `on_ack(packet_id, reason)` at every PUBACK, `on_change()` when there is something to look at.
+
+    `on_message(topic, payload)` at every message for us, acknowledged once it returns.
+    """
 
     def __init__(
         self,
         connect: mqtt5.ConnectPacket,
         on_ack: Callable[[int, mqtt5.PubAckReasonCode], None],
         on_change: Callable[[], None],
+        on_message: Callable[[str, bytes], None] = lambda _topic, _payload: None,
     ) -> None:
-        self._connect, self._on_ack, self._on_change = connect, on_ack, on_change
+        self._connect, self._on_ack, self._on_change, self._on_message = connect, on_ack, on_change, on_message
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self.accepted: asyncio.Future[mqtt5.ConnAckPacket] = asyncio.get_running_loop().create_future()
+        self.subscribed: asyncio.Future[mqtt5.SubAckPacket] = asyncio.get_running_loop().create_future()
         self.lost = False
         self.paused = False
         self.heard_s = self.wrote_s = time.monotonic()
@@ -92,6 +97,12 @@ class Link(asyncio.Protocol):
                 self.accepted.set_exception(
                     RefusedError(f"the broker refused the connection: {packet.reason_code.name}")
                 )
+        elif isinstance(packet, mqtt5.PublishPacket):
+            self._on_message(packet.topic, bytes(packet.payload))
+            if packet.packet_id is not None:
+                self.write(mqtt5.PubAckPacket(packet.packet_id).write())
+        elif isinstance(packet, mqtt5.SubAckPacket) and not self.subscribed.done():
+            self.subscribed.set_result(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
             self.break_off()
 
@@ -101,6 +112,9 @@ class Link(asyncio.Protocol):
         if not self.accepted.done():
             self.accepted.set_exception(ConnectionResetError(f"closed before CONNACK: {exc or 'end of stream'}"))
             self.accepted.exception()  # the caller may have gone already
+        if not self.subscribed.done():
+            self.subscribed.set_exception(ConnectionResetError("closed before SUBACK"))
+            self.subscribed.exception()
         self._on_change()
 
     def pause_writing(self) -> None:
