@@ -12,6 +12,7 @@ from ingest.binding import refuse_as_unstorable
 from ingest.model import Bound, Disposition, Gateway, Refused, Tally
 from ingest.rows import span
 from ingest.states import fold_facts, fold_gateways
+from ingest.strangers import keep_strangers
 
 
 @dataclass(slots=True)
@@ -59,8 +60,9 @@ async def write_batch(
     """
     part = await _store_messages(conn, batch_id, [one for one in judged if isinstance(one, Bound)], expect_repeats)
     refused = [one for one in judged if isinstance(one, Refused)] + part.refused
-    if refused:
-        await store.keep_in_quarantine(conn, refused, batch_id)
+    others = await keep_strangers(conn, refused, batch_id)
+    if others:
+        await store.keep_in_quarantine(conn, others, batch_id)
     dispositions = _dispositions(part, refused)
     if replayed_at is not None:
         await _mark_replayed(conn, part.bounds, replayed_at, batch_id)

@@ -29,3 +29,9 @@ DO $$ BEGIN
         GRANT UPDATE ON command TO gaswarden_app;
     END IF;
 END $$;
+-- One row for each stranger, counted up. (Schemas before 0004 have no such table.)
+DO $$ BEGIN
+    IF to_regclass('unregistered_device') IS NOT NULL THEN
+        GRANT UPDATE ON unregistered_device TO gaswarden_app;
+    END IF;
+END $$;
