@@ -96,9 +96,7 @@ def heard_at(one: BoundReport, received_at: datetime) -> datetime:
     return min(one.report.at, received_at)
 
 
-def _state(
-    facts: dict[int, DeviceFacts], device_id: int, received_at: datetime, heard: datetime
-) -> DeviceFacts:
+def _state(facts: dict[int, DeviceFacts], device_id: int, received_at: datetime, heard: datetime) -> DeviceFacts:
     state = facts.get(device_id)
     if state is None:
         state = facts[device_id] = DeviceFacts(device_id, received_at, heard)

@@ -46,7 +46,7 @@ def _duty_points(duty: Duty, day: date) -> Iterator[tuple[int, str]]:
     yield _base(duty), f"{duty.reason}, due on {duty.due_on.isoformat()}"
     days = (day - duty.due_on).days
     if days > 0:
-        yield min(_OVERDUE_POINTS_MAX, -(-days // 7)), f"{days} days overdue"
+        yield min(_OVERDUE_POINTS_MAX, -(-days // 7)), f"{days} day{'s' if days > 1 else ''} overdue"
     elif days <= -7:
         yield -min(_EARLY_POINTS_MAX, -days // 7), f"due only in {-days} days"
     if duty.attempts:

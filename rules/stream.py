@@ -17,6 +17,9 @@ _SETTLED_S = 60.0
 
 _POLL_S = 0.5
 _KEEP_ALIVE_S = 15.0
+_LIFE_S = 900.0
+"""A stream ends after this long; the listener comes back by itself, and a token revoked meanwhile ends there."""
+
 _PAGE = 500
 
 
@@ -61,18 +64,18 @@ class AlertStream(web.StreamResponse):
         return await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Send steps until the caller goes away."""
+        """Send steps until the caller goes away, or it is time to show the token again."""
         try:
-            await self._send_for_ever()
+            await self._send_until(time.monotonic() + _LIFE_S)
         except ConnectionError:
             return
         await super().write_eof(data)
 
-    async def _send_for_ever(self) -> None:
+    async def _send_until(self, end_s: float) -> None:
         sent = Sent(self._after or 0)
         quiet_since = time.monotonic()
         await self.write(b"retry: 2000\n\n")
-        while True:
+        while time.monotonic() < end_s:
             rows = await self._steps_after(sent)
             for row in rows:
                 await self.write(_event(row))
