@@ -188,6 +188,7 @@ async def _send(
     try:
         heard = await line.publish(command_topic(target), payload, expires_s, params.publish_timeout_s)
     except ConnectionLost as error:
+        log.warning("commands: not handed over", command=command.command_id, why=str(error))
         await _note(pool, command, {"why": str(error)}, clock())
     else:
         _SENT.inc()
@@ -198,8 +199,8 @@ async def _note(pool: asyncpg.Pool, command: Command, said: Mapping[str, object]
     """Write down what the broker said, unless the command has moved on meanwhile."""
     assert command.command_id is not None
     async with pool.acquire() as conn, conn.transaction():
-        current = await store.lock_command(conn, command.command_id)
-        if current is None or current.state != "sent" or current.attempts != command.attempts:
+        current = await store.await_command(conn, command.command_id)
+        if current.state != "sent" or current.attempts != command.attempts:
             return
         if "why" in said:
             made = lifecycle.not_handed_over(current, str(said["why"]), now)

@@ -208,8 +208,9 @@ def handed_over(command: Command, heard: bool) -> Transition:
 
 
 def not_handed_over(command: Command, why: str, now: datetime) -> Transition:
-    """The broker did not take it over, as far as we know: the same command is sent again soon."""
-    after = command.changed(next_send_at=now + _BROKER_RETRY, reason=Reason.BROKER_AWAY)
+    """The broker did not take it over, as far as we know: the same command is sent again, the first time soon."""
+    next_send_at = now + _BROKER_RETRY if command.attempts == 1 else command.next_send_at
+    after = command.changed(next_send_at=next_send_at, reason=Reason.BROKER_AWAY)
     step = Step("not_taken", command.state, command.state, DISPATCHER, Reason.BROKER_AWAY, why)
     return Transition(after, Reason.BROKER_AWAY, (step,))
 

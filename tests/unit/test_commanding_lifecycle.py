@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.commanding import lifecycle
 from ingest.commanding.lifecycle import approve, policy_sentence, request, supersede, tick, unsafe_sentence, withdraw
 from ingest.commanding.model import (
     ENDED,
@@ -153,6 +154,14 @@ def test_sent_again_with_growing_pauses_until_it_expires() -> None:
     assert now >= command.expires_at
     assert made.reason == Reason.NOTHING  # within the grace for answers
     assert look(command, command.expires_at + timedelta(seconds=600)).command.state == "expired"
+
+
+def test_what_the_broker_did_not_take_goes_again_soon_and_then_with_pauses() -> None:
+    """A lost connection costs two seconds, a broker that refuses us fills no timeline."""
+    first = lifecycle.not_handed_over(sent(), "lost", at(1)).command
+    assert first.next_send_at == at(3)
+    second = look(first, at(3)).command
+    assert lifecycle.not_handed_over(second, "refused", at(4)).command.next_send_at == at(63)
 
 
 def test_a_sleeping_device_expires() -> None:
