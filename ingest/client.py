@@ -16,7 +16,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import NoReturn, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiomqtt
 import structlog
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 log = structlog.get_logger()
 
 _PUMP_STRETCH = 200
+_TLS_FILES = ("ca_file", "certificate_file", "key_file")
 _LIBRARY_ERRORS = (
     aiomqtt.ConnectError,
     aiomqtt.NegativeAckError,
@@ -50,6 +51,8 @@ class BrokerParams(BaseModel):
     password: SecretStr | None = Field(None, description="Its password.")
     tls: bool = Field(False, description="Whether the port speaks TLS.")
     ca_file: str | None = Field(None, description="Certificates to trust instead of the system's.")
+    certificate_file: str | None = Field(None, description="Our own certificate, where the broker asks for one.")
+    key_file: str | None = Field(None, description="Its key; unset: in the same file.")
     connect_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Limit for reaching the port, and for the handshake."
     )
@@ -68,7 +71,10 @@ class BrokerParams(BaseModel):
 
     @classmethod
     def from_url(cls, url: str, **others: object) -> Self:
-        """Parameters from `mqtt://user:password@host:port` or `mqtts://`; raises ValueError on another scheme."""
+        """Parameters from `mqtt://user:password@host:port` or `mqtts://`; raises ValueError on another scheme.
+
+        The files of TLS may follow as a query: `?ca_file=PATH&certificate_file=PATH&key_file=PATH`.
+        """
         parts = urlsplit(url)
         if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
             raise ValueError("MQTT_URL must look like mqtt://user:password@host:1883 (or mqtts://)")
@@ -82,6 +88,7 @@ class BrokerParams(BaseModel):
             found["username"] = unquote(parts.username)
         if parts.password:
             found["password"] = unquote(parts.password)
+        found |= {name: value for name, value in parse_qsl(parts.query) if name in _TLS_FILES}
         return cls.model_validate(found | others)
 
 
@@ -184,7 +191,7 @@ async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerC
         hostname=params.hostname,
         port=params.port,
         identifier=client_id,
-        ssl_context=ssl.create_default_context(cafile=params.ca_file) if params.tls else None,
+        ssl_context=_tls_context(params) if params.tls else None,
         username=params.username,
         password=params.password.get_secret_value().encode() if params.password else None,
         clean_start=False,
@@ -210,6 +217,18 @@ async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerC
         connection.shut()
         # in a task of its own: the library swallows a cancellation that reaches it while it closes
         await asyncio.shield(asyncio.create_task(_close(client, params.connect_timeout_s), name="mqtt close"))
+
+
+def _tls_context(params: BrokerParams) -> ssl.SSLContext:
+    """What we trust and, where a certificate is set, who we are; raises ConnectionLost when a file cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=params.ca_file)
+        if params.certificate_file:
+            context.load_cert_chain(params.certificate_file, params.key_file)
+    except OSError as error:
+        files = ", ".join(filter(None, (params.ca_file, params.certificate_file, params.key_file)))
+        raise ConnectionLost(f"TLS files {files}: {error}") from error
+    return context
 
 
 async def _probe(params: BrokerParams) -> None:

@@ -2,13 +2,18 @@
 
 import base64
 import hashlib
+import re
 import secrets as random_source
 import signal
 import socket
+import ssl
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode
 
 from app.embedded import processes
+from app.embedded.certificates import Authority
 from app.embedded.errors import EmbeddedError
 from app.embedded.processes import Account
 from app.embedded.secrets import COMMANDS_ACCOUNT, INGEST_ACCOUNT, Secrets, replace_file
@@ -37,7 +42,30 @@ topic write gas/v1/+/+/commands
 """
 
 
-def configuration(directory: Path, port: int) -> str:
+def listeners(directory: Path, kept: Secrets) -> str:
+    """The ports of mosquitto.conf: with TLS, without, or both; raises EmbeddedError when none is left.
+
+    On the TLS port a client's id is its account's name, whatever it says, so that no gateway can take over the session
+    of another or of a worker. With TLS only, the workers come in there too, several under one account, and it is not.
+    """
+    if not kept.plain and not kept.tls:
+        raise EmbeddedError("the embedded Mosquitto has neither a plain nor a TLS port")
+    text = f"listener {kept.mosquitto_port} {HOST}\n" if kept.plain else ""
+    if kept.tls:
+        text += f"""\
+listener {kept.mosquitto_tls_port} {HOST}
+cafile {directory}/ca.crt
+certfile {directory}/server.crt
+keyfile {directory}/server.key
+tls_version tlsv1.2
+use_username_as_clientid {str(kept.plain).lower()}
+"""
+        if kept.client_certificates:
+            text += "require_certificate true\nuse_identity_as_username true\n"
+    return text
+
+
+def configuration(directory: Path, ports: str) -> str:
     """mosquitto.conf for a broker that loses as little as Mosquitto can.
 
     Its defaults lose data: at most 1000 queued and 20 in-flight messages, nothing on disk. Here a queue is bounded
@@ -48,8 +76,7 @@ def configuration(directory: Path, port: int) -> str:
     made publishing those messages four times slower (2.1 s against 0.5 s). Hence by time, every two seconds.
     """
     return f"""\
-listener {port} {HOST}
-allow_anonymous false
+{ports}allow_anonymous false
 password_file {directory}/accounts
 acl_file {directory}/access
 persistence true
@@ -96,10 +123,13 @@ def connect_packet(user: str, password: str) -> bytes:
     return bytes([0x10, len(body)]) + body
 
 
-def may_sign_in(port: int, user: str, password: str, timeout_s: float = 2.0) -> bool:
+def may_sign_in(port: int, user: str, password: str, timeout_s: float = 2.0, tls: ssl.SSLContext | None = None) -> bool:
     """Whether the broker answers and accepts the account right now."""
     try:
-        with socket.create_connection((HOST, port), timeout_s) as link:
+        with ExitStack() as open_links:
+            link = open_links.enter_context(socket.create_connection((HOST, port), timeout_s))
+            if tls is not None:
+                link = open_links.enter_context(tls.wrap_socket(link, server_hostname=HOST))
             link.sendall(connect_packet(user, password))
             accepted = link.recv(4) == b"\x20\x02\x00\x00"
             link.sendall(b"\xe0\x00")
@@ -118,16 +148,27 @@ class MosquittoBroker:
         self._secrets = secrets
         self._account = account
         self._child: subprocess.Popen[bytes] | None = None
+        self.authority = Authority(directory / "certificates")
 
     @property
     def url(self) -> str:
         """Connection URL of the ingest account."""
-        return f"mqtt://{INGEST_ACCOUNT}:{self._secrets.ingest_password}@{HOST}:{self._secrets.mosquitto_port}"
+        return self._url(INGEST_ACCOUNT, self._secrets.ingest_password)
 
     @property
     def commands_url(self) -> str:
         """Connection URL of the account that may speak to gateways."""
-        return f"mqtt://{COMMANDS_ACCOUNT}:{self._secrets.commands_password}@{HOST}:{self._secrets.mosquitto_port}"
+        return self._url(COMMANDS_ACCOUNT, self._secrets.commands_password)
+
+    def _url(self, name: str, password: str) -> str:
+        kept = self._secrets
+        if kept.plain:
+            return f"mqtt://{name}:{password}@{HOST}:{kept.mosquitto_port}"
+        files = {"ca_file": str(self.authority.certificate)}
+        if kept.client_certificates:
+            certificate, key = self.authority.client(name)
+            files |= {"certificate_file": str(certificate), "key_file": str(key)}
+        return f"mqtts://{name}:{password}@{HOST}:{kept.mosquitto_tls_port}?{urlencode(files)}"
 
     def start(self, timeout_s: float = 30.0) -> None:
         """Start the broker unless it runs, and wait until the ingest account can sign in.
@@ -136,11 +177,11 @@ class MosquittoBroker:
         """
         program = processes.find_program("mosquitto")
         self.write_accounts()
-        self._write("access", ACCESS_RULES)
         self._reap()
         if self.pid() is None:
-            self._secrets.mosquitto_port = processes.free_port(self._secrets.mosquitto_port)
-            self._write("mosquitto.conf", configuration(self.directory, self._secrets.mosquitto_port))
+            self._choose_ports()
+            ports = listeners(self.directory, self._secrets)
+            self._write("mosquitto.conf", configuration(self.directory, ports))
             self._child = processes.start([program, "-c", str(self._configuration)], self._account, self.log)
         else:
             self._adopt_port()
@@ -177,14 +218,20 @@ class MosquittoBroker:
         return next(iter(processes.find("mosquitto", [str(self._configuration)])), None)
 
     def write_accounts(self) -> None:
-        """Write the password file from the secrets: the services' accounts and every gateway."""
+        """Write passwords and access rules from the secrets: the services' accounts and every gateway."""
         accounts = {
             INGEST_ACCOUNT: self._secrets.ingest_password,
             COMMANDS_ACCOUNT: self._secrets.commands_password,
             **self._secrets.gateways,
         }
-        lines = [account_line(name, password, random_source.token_bytes(12)) for name, password in accounts.items()]
+        lines = [
+            account_line(name, password, random_source.token_bytes(12))
+            for name, password in accounts.items()
+            if password
+        ]
         self._write("accounts", "".join(lines))
+        ended = [f"\nuser {name}\ntopic deny #\n" for name, password in self._secrets.gateways.items() if not password]
+        self._write("access", ACCESS_RULES + "".join(ended))
 
     def reload(self) -> None:
         """Have a running broker read its accounts and access rules again; connections stay."""
@@ -199,13 +246,37 @@ class MosquittoBroker:
         ):
             raise EmbeddedError(f"Mosquitto did not take the account {name} over\n{processes.log_tail(self.log)}")
 
+    def _choose_ports(self) -> None:
+        kept = self._secrets
+        kept.mosquitto_port = processes.free_port(kept.mosquitto_port)
+        if kept.tls:
+            kept.mosquitto_tls_port = processes.free_port(kept.mosquitto_tls_port)
+            certificate, key = self.authority.server([HOST, "localhost", socket.gethostname()])
+            self._write("ca.crt", self.authority.certificate.read_text())
+            self._write("server.crt", certificate.read_text())
+            self._write("server.key", key.read_text())
+
     def _accepts(self, user: str, password: str) -> bool:
-        return may_sign_in(self._secrets.mosquitto_port, user, password)
+        kept = self._secrets
+        if kept.plain:
+            return may_sign_in(kept.mosquitto_port, user, password)
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        if kept.client_certificates:
+            context.load_cert_chain(*self.authority.client(user))
+        return may_sign_in(kept.mosquitto_tls_port, user, password, tls=context)
 
     def _adopt_port(self) -> None:
-        """A broker that outlived its program runs on the port of the configuration it was started with."""
-        first_line = self._configuration.read_text().split("\n", 1)[0]
-        self._secrets.mosquitto_port = int(first_line.split()[1])
+        """A broker that outlived its program runs on the ports of the configuration it was started with."""
+        text = self._configuration.read_text()
+        ports = re.findall(r"^listener (\d+) \S+\n(cafile )?", text, re.MULTILINE)
+        kept = self._secrets
+        kept.plain, kept.tls = any(not tls for _, tls in ports), any(tls for _, tls in ports)
+        kept.client_certificates = "\nrequire_certificate true" in text
+        for port, tls in ports:
+            if tls:
+                kept.mosquitto_tls_port = int(port)
+            else:
+                kept.mosquitto_port = int(port)
 
     def _write(self, name: str, text: str) -> None:
         owner = None if self._account is None else self._account.owner

@@ -22,10 +22,17 @@ def new_password() -> str:
 
 @dataclass(slots=True)
 class Secrets:
-    """What the servers of one directory were set up with; `gateways` maps gateway id to its password."""
+    """What the servers of one directory were set up with; `gateways` maps gateway id to its password.
+
+    An empty password means that the account was ended.
+    """
 
     postgres_port: int = 0  # 0: chosen at the first start
     mosquitto_port: int = 0
+    mosquitto_tls_port: int = 0
+    tls: bool = False  # whether the broker also listens with TLS ...
+    client_certificates: bool = False  # ... and takes there only clients whose certificate names their account
+    plain: bool = True  # whether the port without TLS is open
     superuser_password: str = field(default_factory=new_password, repr=False)
     owner_password: str = field(default_factory=new_password, repr=False)
     app_password: str = field(default_factory=new_password, repr=False)

@@ -110,6 +110,48 @@ class EmbeddedServers:
         """For the dispatcher of commands: the account that may write what gateways hear, and nothing else."""
         return self.mosquitto.commands_url
 
+    def set_listeners(self, *, tls: bool, client_certificates: bool = False, plain: bool = True) -> None:
+        """Which ports the broker has from its next start on: with TLS, with required client certificates, without TLS.
+
+        Raises EmbeddedError when none would be left.
+        """
+        if not plain and not tls:
+            raise EmbeddedError("the broker would have no port: leave the plain one open or add TLS")
+        kept = self._secrets
+        kept.tls, kept.client_certificates, kept.plain = tls, tls and client_certificates, plain
+        self._save()
+
+    @property
+    def mqtt_tls_port(self) -> int | None:
+        """The broker's port with TLS; None when it has none."""
+        return self._secrets.mosquitto_tls_port if self._secrets.tls else None
+
+    def gateway_certificate(self, name: str, *, renew: bool = False) -> tuple[Path, Path]:
+        """(certificate, key) by which a gateway proves who it is; made when there is none, or when asked to renew."""
+        name = secrets.checked_gateway_name(name)
+        if renew:
+            self.mosquitto.authority.forget_client(name)
+        return self.mosquitto.authority.client(name)
+
+    def drop_gateway(self, name: str) -> bool:
+        """End a gateway's account at once; tells whether it had one.
+
+        Its password is refused and its connection ended; what still comes in by its certificate may neither speak nor
+        hear anything.
+        """
+        if not self._secrets.gateways.get(name):
+            return False
+        self._secrets.gateways[name] = ""
+        self._save()
+        self.mosquitto.write_accounts()
+        self.mosquitto.reload()
+        return True
+
+    @property
+    def gateway_accounts(self) -> frozenset[str]:
+        """The gateways that have an account."""
+        return frozenset(name for name, password in self._secrets.gateways.items() if password)
+
     @property
     def mqtt_host(self) -> str:
         """The broker's address."""
@@ -124,7 +166,7 @@ class EmbeddedServers:
         """(user name, password) of a gateway or of "ingest"; raises EmbeddedError for one that was never added."""
         if account == secrets.INGEST_ACCOUNT:
             return account, self._secrets.ingest_password
-        if account not in self._secrets.gateways:
+        if not self._secrets.gateways.get(account):
             raise EmbeddedError(f"gateway {account} has no account at the embedded broker")
         return account, self._secrets.gateways[account]
 
@@ -135,7 +177,7 @@ class EmbeddedServers:
     def add_gateways(self, names: Iterable[str]) -> dict[str, str]:
         """Give every gateway an account that has none; return the passwords of all of them."""
         names = list(names)
-        missing = [name for name in names if name not in self._secrets.gateways]
+        missing = [name for name in names if not self._secrets.gateways.get(name)]
         if missing:
             self.rotate_gateways(missing)
         return {name: self._secrets.gateways[name] for name in names}
