@@ -35,3 +35,9 @@ DO $$ BEGIN
         GRANT UPDATE ON unregistered_device TO gaswarden_app;
     END IF;
 END $$;
+-- A finding is withdrawn when it does not hold any more. (Schemas before 0006 have neither table.)
+DO $$ BEGIN
+    IF to_regclass('reading_validation') IS NOT NULL THEN
+        GRANT UPDATE ON reading_validation, validation_cursor TO gaswarden_app;
+    END IF;
+END $$;
