@@ -112,14 +112,14 @@ class Bench:
         self, name: str, make: Callable[[int, int], list[load.Message]], rounds: int, rows: int, *, drain: bool
     ) -> None:
         count = self.sizes.devices * rounds
-        expected = self._ledger_received() + count
         worker = self._start_worker()
+        expected = self._ledger_received() + count
         if drain:
             _stop(worker)
             publisher = self._start_publisher(make, rounds)
             publisher.go()
             publisher.join()
-            worker = self._start_worker()
+            worker = self._start_worker(await_subscription=False)
             before = self._cpu(worker.pid)
             started = time.perf_counter()
         else:
@@ -150,22 +150,39 @@ class Bench:
 
     # ---- parts
 
-    def _start_worker(self) -> "subprocess.Popen[str]":
+    def _start_worker(self, *, await_subscription: bool = True) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "app", "run", "ingest"]
         addresses = {"DATABASE_URL": self.servers.database_url, "MQTT_URL": self.servers.mqtt_url}
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GASWARDEN_")}
         worker = subprocess.Popen(
             command,
             env=environ | addresses | {"GASWARDEN_HTTP__PROBE_PORT": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        assert worker.stdout is not None
-        for line in worker.stdout:
+        assert worker.stderr is not None
+        said = []
+        for line in worker.stderr:
+            said.append(line)
             if "broker_connected" in line:
                 break
+        else:
+            raise SystemExit(f"the worker did not start:\n{''.join(said[-5:])}")
+        if await_subscription:
+            self._await_subscription()
         return worker
+
+    def _await_subscription(self) -> None:
+        """Wait until readings come through: a message of nobody's device is published until it is in quarantine."""
+        topic = f"gas/v1/{load.AREA}/{load.gateway_of(0)}/readings"
+        seen = "SELECT coalesce(sum(times), 0) FROM quarantine"
+        before = asyncio.run(_fetch(self.servers.database_url, seen))
+        while asyncio.run(_fetch(self.servers.database_url, seen)) == before:
+            with Publisher("127.0.0.1", self.servers.mqtt_port, self.servers.credentials("ingest")) as probe:
+                probe.publish_one(topic, b"{")
+            time.sleep(0.2)
+        time.sleep(0.5)  # probes that are still on their way
 
     def _start_publisher(self, make: Callable[[int, int], list[load.Message]], rounds: int) -> "_Publishing":
         return _Publishing(self.servers, make, self.sizes.devices, rounds)
@@ -180,10 +197,13 @@ class Bench:
         return asyncio.run(_fetch(self.servers.database_url, "SELECT coalesce(sum(received), 0) FROM ledger"))
 
     def _await_ledger(self, expected: int) -> None:
+        self._await("SELECT coalesce(sum(received), 0) FROM ledger", expected)
+
+    def _await(self, statement: str, expected: int) -> None:
         async def wait() -> None:
             conn = await asyncpg.connect(self.servers.database_url)
             try:
-                while await conn.fetchval("SELECT coalesce(sum(received), 0) FROM ledger") < expected:  # noqa: ASYNC110
+                while await conn.fetchval(statement) < expected:  # noqa: ASYNC110 - it happens elsewhere
                     await asyncio.sleep(0.02)
             finally:
                 await conn.close()
@@ -331,7 +351,7 @@ def main() -> None:
 def _let_ingest_publish(servers: EmbeddedServers) -> None:
     """One connection publishes for all gateways here: the access rules of this broker let the ingest account do so."""
     rules = servers.mosquitto.directory / "access"
-    rules.write_text(rules.read_text() + "topic write gas/v1/#\n")
+    rules.write_text(rules.read_text() + "\nuser ingest\ntopic write gas/v1/#\n")
     servers.mosquitto.reload()
 
 
