@@ -101,6 +101,11 @@ def is_urgent(topic: str) -> bool:
     return topic.endswith("/events") and topic.startswith("gas/v1/") and topic.count("/") == 4
 
 
+def is_our_own(topic: str) -> bool:
+    """Whether a topic carries what we say to gateways: no telemetry, though a slot's subscription may bring it back."""
+    return topic.endswith("/commands") and topic.startswith("gas/v1/") and topic.count("/") == 4
+
+
 def topic_filters(areas: tuple[str, ...]) -> list[str]:
     """The subscriptions of a slot: every format's filter, once per area it owns, or for all areas."""
     filters = [form.topic_filter for form in FORMATS.values()]

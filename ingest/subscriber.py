@@ -26,7 +26,7 @@ from ingest.batch import BatchParams, Buffer
 from ingest.binding import bind_message
 from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
 from ingest.directory import Directory
-from ingest.formats import is_urgent, read_message, topic_filters, urgent_filters
+from ingest.formats import is_our_own, is_urgent, read_message, topic_filters, urgent_filters
 from ingest.model import Elsewhere, Message, Tally
 from ingest.transaction import write_batch
 
@@ -195,7 +195,7 @@ class _Worker:
 
         def take(packet: PublishPacket) -> None:
             receipt = None if packet.packet_id is None else (connection, packet.packet_id)
-            if self._lane.leaves_urgent and is_urgent(packet.topic):
+            if is_our_own(packet.topic) or (self._lane.leaves_urgent and is_urgent(packet.topic)):
                 self._take(Elsewhere(receipt))
                 return
             self._take(read_message(packet.topic, packet.payload, datetime.now(UTC), receipt))

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
+from app.embedded.mosquitto import ACCESS_RULES
 from ingest.client import BrokerParams
 from ingest.commanding import deeds, dispatcher
 from ingest.commanding.dispatcher import Line, dispatch
@@ -20,7 +21,7 @@ from simulator.link import Broker as Address
 from simulator.valves import Behaviour, Ear, Valve
 from sql.actor import Actor
 from sql.errors import Conflict
-from tests.ingest_city import AREA, register, until, working
+from tests.ingest_city import AREA, ledger_totals, register, until, working
 from tests.publisher import Publisher
 from tests.servers import Broker, Database
 
@@ -324,6 +325,24 @@ async def test_only_the_commands_account_may_speak_to_gateways(desk: Desk, broke
             command_id = await desk.ask()
             await until(lambda: _heard(ear, 1))
         assert ear.heard[0]["command"] == command_id
+
+
+async def test_what_we_say_to_gateways_is_no_telemetry(desk: Desk, broker: Broker) -> None:
+    """Where the workers' account hears commands too, they are acknowledged and neither counted nor quarantined."""
+    if broker.servers is None:
+        pytest.skip("the broker of MQTT_URL has access rules of its own")
+    mosquitto = broker.servers.mosquitto
+    mosquitto._write("access", ACCESS_RULES.replace("topic deny gas/v1/+/+/commands\n", ""))
+    mosquitto.reload()
+    async with everything(desk, broker) as ear:
+        assert await desk.ended(await desk.ask()) == ("proved", "closed_and_no_flow")
+        said = ear.valves[METER].seq
+        await until(lambda: _received(desk, said))
+    assert await desk.pool.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def _received(desk: Desk, count: int) -> bool:
+    return bool((await ledger_totals(desk.pool))["received"] >= count)
 
 
 async def _leak(desk: Desk, **columns: Any) -> int:
