@@ -72,6 +72,13 @@ class Bench:
         self.servers = servers
         self.sizes = sizes
         self.figures: list[Figures] = []
+        self._workers: list[subprocess.Popen[str]] = []
+
+    def end(self) -> None:
+        """End what a failed measurement left running."""
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.kill()
 
     def run(self) -> None:
         sizes = self.sizes
@@ -161,6 +168,7 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._workers.append(worker)
         assert worker.stderr is not None
         said = []
         for line in worker.stderr:
@@ -337,7 +345,10 @@ def main() -> None:
         migrate(servers.admin_database_url)
         bench = Bench(servers, FULL if chosen.full else QUICK)
         load.register(servers.admin_database_url, bench.sizes.devices)
-        bench.run()
+        try:
+            bench.run()
+        finally:
+            bench.end()
         ratios = report(bench.figures, console)
         if chosen.json:
             rows = [asdict(one) | {"messages_s": one.messages_s, "rows_s": one.rows_s} for one in bench.figures]
