@@ -332,6 +332,7 @@ async def test_what_we_say_to_gateways_is_no_telemetry(desk: Desk, broker: Broke
     if broker.servers is None:
         pytest.skip("the broker of MQTT_URL has access rules of its own")
     mosquitto = broker.servers.mosquitto
+    broker.gateway("GW-1")  # now: a new account writes the access rules anew
     mosquitto._write("access", ACCESS_RULES.replace("topic deny gas/v1/+/+/commands\n", ""))
     mosquitto.reload()
     async with everything(desk, broker) as ear:
