@@ -63,6 +63,8 @@ def serving(environment: dict[str, str]) -> Iterator[Serving]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+        finally:
+            process.stdout.close()
 
 
 @pytest.mark.timeout(300)

@@ -71,7 +71,8 @@ async def test_all_services_run_and_drain(db: Database, broker: Broker) -> None:
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
     ):
         address = (await logged(process, "listening"))["address"]
-        await logged(process, "broker_connected")
+        slots = {(await logged(process, "broker_connected"))["slot"] for _lane in range(2)}
+        assert slots == {"0", "0-events"}
         async with session.get(f"{address}/readyz") as response:
             checks = (await response.json())["checks"]
         assert {name: check["ok"] for name, check in checks.items()} == {
