@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from typing import Literal, TextIO
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -43,10 +44,29 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
+class Unbreakable:
+    """A text stream whose reader may go away: then lines are lost, and nobody who logs is hurt by it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose the text when nobody reads any more or the disk is full."""
+        with suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing when that is impossible."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logging(params: LogParams, stream: TextIO | None = None) -> None:
     """Send structlog and the standard library's logging to `stream` (default stderr); call once at the start."""
     stream = stream or sys.stderr
     console = params.form == "console" or (params.form == "auto" and stream.isatty())
+    lines = Unbreakable(stream)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -56,13 +76,13 @@ def configure_logging(params: LogParams, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *_ending(console=console)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", lines)),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=_foreign_ending(console=console)
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 

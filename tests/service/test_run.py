@@ -92,6 +92,25 @@ async def test_all_services_run_and_drain(db: Database, broker: Broker) -> None:
     assert '"event": "stopped"' in err
 
 
+async def test_a_signal_is_obeyed_although_nobody_reads_the_log_any_more(db: Database) -> None:
+    """When the reader of its log is gone, SIGTERM still drains and ends the process with 0."""
+    reading, writing = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "run", "http", cwd=REPOSITORY, env=environment(db), stderr=writing
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as log:
+            while b"listening" not in await asyncio.to_thread(log.readline):
+                pass
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def test_port_in_use_is_a_sentence(db: Database) -> None:
     """A port that is taken ends the process with code 1 and names the address."""
     with socket.socket() as taken:
