@@ -22,9 +22,10 @@ from app.demo import show
 from app.demo.desk import Desk, until
 from app.demo.district import State, begin, keep, settle_in
 from app.demo.play import Played, play
-from app.demo.stage import Servers, StageError, directory, free_port, open_servers, run_services
+from app.demo.stage import Servers, StageError, directory, open_servers, run_services
 from app.demo.verdict import Judgement, judge
 from app.embedded import EmbeddedError
+from app.embedded.processes import free_port
 from app.settings import Settings, load_settings
 from inspections.recheck import broken_in_force
 from simulator.link import Broker

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -82,19 +81,6 @@ def open_servers(say: Callable[[str], None], *, fresh: bool) -> Iterator[Servers
 
 def _open(database_url: str | None, mqtt_url: str | None) -> EmbeddedServers:
     return EmbeddedServers.open(postgres=not database_url, mosquitto=not mqtt_url)
-
-
-def free_port(wanted: int) -> int:
-    """The wanted loopback port when nobody listens there, else some free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StageError("no free port on 127.0.0.1")
 
 
 @asynccontextmanager

@@ -23,8 +23,9 @@ from rich.table import Table
 from app.compose import open_database
 from app.demo.desk import Desk
 from app.demo.district import State, settle_in
-from app.demo.stage import Servers, free_port, run_services
+from app.demo.stage import Servers, run_services
 from app.embedded import EmbeddedServers, default_directory
+from app.embedded.processes import free_port
 from app.settings import load_settings
 from simulator.link import Broker
 from simulator.live import Live, Spoken
