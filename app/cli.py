@@ -8,11 +8,12 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import commanding, desk, history, people, service, storage, telemetry
+from app.commands import commanding, desk, gateways, history, people, service, storage, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.demo.command import demo
 from app.embedded import EmbeddedError
+from app.gateway_accounts import AccountFileError
 from app.logs import mask_text
 from app.problems import UNREACHABLE
 from app.sources import SettingsError
@@ -26,7 +27,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_REFUSALS = (WentWrong, CannotStart, NotFound, Conflict, MigrationError, EmbeddedError)
+_REFUSALS = (WentWrong, CannotStart, NotFound, Conflict, MigrationError, EmbeddedError, AccountFileError)
 _DATABASE_ERRORS = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error)
 
 
@@ -56,6 +57,8 @@ cli.add_typer(telemetry.quarantine_commands, name="quarantine")
 cli.command("alerts")(desk.show_alerts)
 cli.add_typer(commanding.command, name="command")
 cli.add_typer(desk.roster, name="roster")
+cli.add_typer(gateways.gateway, name="gateway")
+cli.add_typer(gateways.device, name="device")
 cli.add_typer(people.account, name="account")
 cli.add_typer(people.audit_commands, name="audit")
 

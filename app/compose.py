@@ -20,6 +20,7 @@ from ingest import rollup, subscriber
 from ingest.commanding import dispatcher
 from ingest.commanding.routes import CommandRoutes
 from ingest.routes import IngestRoutes
+from ingest.stranger_routes import StrangerRoutes
 from inspections import scheduler
 from inspections.routes import InspectionRoutes
 from rules import evaluator
@@ -144,6 +145,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     """Every route the features offer."""
     return [
         *AlertRoutes(pool, default_catalog()).table(),
+        *StrangerRoutes(pool).table(),  # before `/devices/{device_id}`
         *IngestRoutes(pool).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from app.gateway_accounts import GatewayParams
 from app.logs import MASK, LogParams
 from app.sources import (
     CONFIG_VARIABLE,
@@ -76,6 +77,7 @@ class Settings(BaseModel):
     roster: RosterParams = Field(default_factory=RosterParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
+    gateways: GatewayParams = Field(default_factory=GatewayParams)
     drain_s: float = Field(
         30.0, gt=0, le=600, description="Longest time from SIGTERM until every service has ended, seconds."
     )

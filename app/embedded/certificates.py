@@ -1,4 +1,4 @@
-"""A certificate authority of our own: for the broker's TLS port, and for gateways that prove who they are by certificate.
+"""A certificate authority of our own: for the broker's TLS port, and for gateways that prove who they are.
 
 Made with the openssl command: the keys never leave the directory but for the one file that a gateway is given.
 """

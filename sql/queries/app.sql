@@ -55,3 +55,9 @@ CROSS JOIN (VALUES ('events'), ('readings')) AS stream (name)
 LEFT JOIN rule_cursor ON rule_cursor.slot = batch.slot AND rule_cursor.stream = stream.name
 WHERE batch.batch_id > coalesce(rule_cursor.batch_id, 0)
   AND (stream.name = 'readings' AND cardinality(batch.device_ids) > 0 OR stream.name = 'events' AND batch.event_rows > 0);
+
+-- gateway_list() --
+-- Registered gateways with when each was last heard.
+SELECT g.code, g.area, g.expected_interval_s, s.last_received_at,
+       (SELECT count(*) FROM device d WHERE d.gateway_id = g.gateway_id) AS devices
+FROM gateway g LEFT JOIN gateway_state s USING (gateway_id) ORDER BY g.code;

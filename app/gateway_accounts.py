@@ -1,0 +1,187 @@
+"""Accounts of gateways at a broker that is not ours: files of a Mosquitto, commands for a RabbitMQ.
+
+A gateway signs in by its code, publishes under its own name only and hears its own commands, at either broker. Its MQTT
+client id is its code as well, so that no gateway can take over a session that is not its own.
+"""
+
+import os
+import re
+import secrets as random_source
+import shlex
+import signal
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.embedded import processes
+from app.embedded.errors import EmbeddedError
+from app.embedded.mosquitto import account_line
+from app.embedded.secrets import replace_file
+
+_KINDS = "(readings|events|status)"
+_EXCHANGE = "amq.topic"
+
+
+class GatewayParams(BaseModel):
+    """Where accounts of gateways are kept; the embedded broker needs none of this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    broker: Literal["embedded", "mosquitto", "rabbitmq"] = Field("embedded", description="Whose accounts they are.")
+    passwd_file: Path | None = Field(None, description="Mosquitto's password_file.")
+    acl_file: Path | None = Field(None, description="Mosquitto's acl_file; unset: it has a pattern for all gateways.")
+    pid_file: Path | None = Field(None, description="Mosquitto's pid_file: it is told to read its files again.")
+    vhost: str = Field("/", min_length=1, description="RabbitMQ's virtual host.")
+
+
+class AccountFileError(Exception):
+    """An account or access file cannot be used; the message names it and why."""
+
+
+def set_account(path: Path, name: str, password: str) -> None:
+    """Add or renew one line of a Mosquitto password file; other lines, mode and owner stay. Raises AccountFileError."""
+    line = account_line(name, password, random_source.token_bytes(12))
+    _rewrite(path, [*_others(_lines(path), name), line.rstrip("\n")])
+
+
+def account_names(path: Path) -> frozenset[str]:
+    """The accounts of a Mosquitto password file."""
+    return frozenset(line.split(":", 1)[0] for line in _lines(path) if ":" in line)
+
+
+def drop_account(path: Path, name: str) -> bool:
+    """Take one account out of a Mosquitto password file; tells whether it was there."""
+    lines = _lines(path)
+    kept = _others(lines, name)
+    if len(kept) == len(lines):
+        return False
+    _rewrite(path, kept)
+    return True
+
+
+def set_access(path: Path, name: str) -> None:
+    """Allow one gateway its topics in a Mosquitto access file; the lines of others stay. Raises AccountFileError."""
+    kept = _without_block(_lines(path), name)
+    _rewrite(path, [*kept, f"user {name}", *(f"topic {one}" for one in gateway_topics(name)), ""])
+
+
+def drop_access(path: Path, name: str) -> bool:
+    """Take one gateway's block out of a Mosquitto access file; tells whether it was there."""
+    lines = _lines(path)
+    kept = _without_block(lines, name)
+    if len(kept) == len(lines):
+        return False
+    _rewrite(path, kept)
+    return True
+
+
+def gateway_topics(name: str) -> list[str]:
+    """Access rules of one gateway, as Mosquitto writes them after `topic`."""
+    written = [f"write gas/v1/+/{name}/{kind}" for kind in ("readings", "events", "status")]
+    return [*written, f"read gas/v1/+/{name}/commands"]
+
+
+def reload_broker(pid_file: Path) -> None:
+    """Have the Mosquitto of a pid file read its files again (SIGHUP). Raises AccountFileError."""
+    try:
+        os.kill(int(pid_file.read_text().strip()), signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        raise AccountFileError(f"{pid_file}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of rabbitmqctl; `password` goes to its standard input, where no list of processes shows it."""
+
+    words: tuple[str, ...]
+    password: str | None = None
+
+    def shown(self) -> str:
+        """The call as a line for a shell."""
+        line = shlex.join(self.words)
+        return line if self.password is None else f"echo {shlex.quote(self.password)} | {line}"
+
+    def run(self) -> None:
+        """Do it here. Raises EmbeddedError with what rabbitmqctl said."""
+        program = processes.find_program(self.words[0])
+        done = subprocess.run(
+            [program, *self.words[1:]], input=f"{self.password or ''}\n", text=True, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise EmbeddedError(f"{shlex.join(self.words)}: {(done.stderr or done.stdout).strip()[-1000:]}")
+
+
+def rabbitmq_gateway(name: str, password: str, vhost: str = "/") -> list[Call]:
+    """Calls that make one gateway's account; its MQTT client id must be its code."""
+    word = re.escape(name)
+    own = re.escape(name.replace(".", "/"))  # the MQTT plugin exchanges '.' and '/' between topic and routing key
+    written, heard = f"^gas\\.v1\\.[^.]+\\.{own}\\.{_KINDS}$", f"^gas\\.v1\\.[^.]+\\.{own}\\.commands$"
+    return _rabbitmq_account(name, password, vhost, f"mqtt-subscription-{word}qos[01]", written, heard)
+
+
+def rabbitmq_worker(name: str, password: str, vhost: str = "/") -> list[Call]:
+    """Calls that make the account of the ingest workers: sessions of their own, deaf to what gateways are told."""
+    session = "mqtt-subscription-gaswarden-ingest-[A-Za-z0-9_-]+qos[01]"
+    return _rabbitmq_account(name, password, vhost, session, "^$", r"^(?!gas\.v1\..*\.commands$).*")
+
+
+def rabbitmq_password(name: str, password: str) -> list[Call]:
+    """The call that gives an account another password."""
+    return [Call(("rabbitmqctl", "change_password", name), password)]
+
+
+def rabbitmq_end(name: str) -> list[Call]:
+    """The calls that end an account and the connections it has."""
+    reason = "the account was revoked"
+    return [
+        Call(("rabbitmqctl", "delete_user", name)),
+        Call(("rabbitmqctl", "close_all_user_connections", name, reason)),
+    ]
+
+
+def _rabbitmq_account(name: str, password: str, vhost: str, session: str, written: str, heard: str) -> list[Call]:
+    use = f"^(amq\\.topic|{session})$"
+    return [
+        Call(("rabbitmqctl", "add_user", name), password),
+        Call(("rabbitmqctl", "set_permissions", "-p", vhost, name, f"^{session}$", use, use)),
+        Call(("rabbitmqctl", "set_topic_permissions", "-p", vhost, name, _EXCHANGE, written, heard)),
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines() if path.exists() else []
+    except OSError as error:
+        raise AccountFileError(str(error)) from None
+
+
+def _others(lines: list[str], name: str) -> list[str]:
+    return [line for line in lines if line.split(":", 1)[0] != name]
+
+
+def _without_block(lines: list[str], name: str) -> list[str]:
+    """The lines but those from `user NAME` to the next block; general rules before the first block are kept."""
+    kept: list[str] = []
+    inside = False
+    for line in lines:
+        if line.startswith(("user ", "pattern ", "#")):
+            inside = line.split(None, 1)[1:] == [name] and line.startswith("user ")
+        if not inside:
+            kept.append(line)
+    return kept
+
+
+def _rewrite(path: Path, lines: list[str]) -> None:
+    """Replace a file whole, with the mode and the owner it had; a new one is for its owner only."""
+    try:
+        mode, owner = 0o600, None
+        if path.exists():
+            found = path.stat()
+            mode, owner = stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        replace_file(path, "\n".join(lines) + "\n", mode=mode, owner=owner)
+    except OSError as error:
+        raise AccountFileError(str(error)) from None

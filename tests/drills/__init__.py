@@ -1,0 +1,1 @@
+"""Fault drills that need programs which a test run does not bring along."""
