@@ -1,8 +1,9 @@
-"""The simulator's command line: registry, play, truth, score. Parses and wires, nothing more."""
+"""The simulator's command line: registry, play, valves, truth, score. Parses and wires, nothing more."""
 
 import asyncio
 import json
 import sys
+from collections import deque
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from simulator.model import City
 from simulator.publisher import Published, Publisher, UnknownGatewayError, go_on
 from simulator.registry import write_registry
 from simulator.score import Score, alerts_from_json, score
+from simulator.valves import Behaviour, ears_of, listen
 
 CITY_FILE = "city.json"
 
@@ -119,6 +121,38 @@ async def _play(
         if live_per_s > 0:
             console.print(f"going on with {live_per_s:g} messages a second; Ctrl-C ends it")
             await go_on(publisher, live.tick, live_per_s)
+
+
+@app.command()
+def valves(
+    directory: Directory,
+    mqtt_url: Annotated[str, typer.Option(envvar="MQTT_URL", help="Broker: mqtt://host:port, or mqtts:// for TLS.")],
+    credentials: Annotated[
+        Path, typer.Option(help='JSON file: {"GATEWAY": "password"}; a gateway signs in by its own name.')
+    ],
+    days: Days = 12,
+    now: Now = None,
+    lie: Annotated[float, typer.Option(min=0, max=1, help="Share of valves that say closed while gas flows.")] = 0.05,
+    sleep: Annotated[float, typer.Option(min=0, max=1, help="Share of valves that hear nothing.")] = 0.1,
+    stuck: Annotated[float, typer.Option(min=0, max=1, help="Share of valves that say they are faulty.")] = 0.02,
+    report_after_s: Annotated[float, typer.Option(min=0, help="Pause before a moved valve's next reading.")] = 90.0,
+) -> None:
+    """Answer commands to the valves of a city's meters until Ctrl-C; not while `play` goes on with the same meters."""
+    city, params = _city(directory)
+    at = _moment(now)
+    planted = _planted(city, at, params.seed, days, spread=False, factor=1.0)
+    followed = Followed(messages(city, planted, at, days, params.seed))
+    deque(followed, maxlen=0)
+    shares: dict[Behaviour, float] = {"lies": lie, "sleeps": sleep, "stuck": stuck}
+    passwords = json.loads(credentials.read_text("utf-8"))
+    ears = ears_of(Broker.at(mqtt_url), city, followed.last, passwords, shares, params.seed, report_after_s)
+    try:
+        asyncio.run(listen(ears))
+    except RefusedError as error:
+        console.print(str(error), style="red")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @app.command("truth")

@@ -5,17 +5,21 @@ A gateway's ear is a connection of its own beside the one that publishes reports
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import mqtt5
+import numpy as np
 import structlog
 
 from simulator.link import Broker, Link, RefusedError
+from simulator.live import Spoken
 from simulator.messages import encode, stamp
+from simulator.model import City
 
 log = structlog.get_logger()
 
@@ -46,7 +50,7 @@ class Valve:
     position: Literal["open", "closed"] = "open"
     last_command: int = 0
     moves: int = 0
-    spoke_at: datetime = datetime(2015, 1, 1, tzinfo=UTC)
+    spoke_at: datetime | None = None
 
     def hear(self, body: dict[str, Any], at: datetime) -> list[Answer]:
         """What it says to a command at this moment of its clock; nothing when asleep, or when it is out of date."""
@@ -78,9 +82,10 @@ class Valve:
         return 0.0 if shut else self.flow_lh
 
     def _move_register(self, at: datetime) -> None:
-        elapsed_h = min(max((at - self.spoke_at).total_seconds(), 0.0) / 3600, 1.0) if self.seq else 0.0
+        before = self.spoke_at or at
+        elapsed_h = min(max((at - before).total_seconds(), 0.0) / 3600, 1.0)
         self.index_ml += round(self._flow_lh() * 1000 * elapsed_h)
-        self.spoke_at = max(at, self.spoke_at)
+        self.spoke_at = max(at, before)
 
     def _numbered(self, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
         self.seq = (self.seq + 1) % 2**16
@@ -205,3 +210,45 @@ class Ear:
         self._waiting.pop(packet_id, None)
         if reason.value >= 0x80:
             log.warning("the broker refuses what a valve says", gateway=self._gateway, reason=reason.name)
+
+
+def ears_of(
+    broker: Broker,
+    city: City,
+    last: Mapping[str, Spoken],
+    passwords: Mapping[str, str],
+    shares: Mapping[Behaviour, float],
+    seed: int,
+    report_after_s: float,
+) -> list[Ear]:
+    """One ear for each gateway we have a password of; its meters with valves go on from what they last said.
+
+    `shares` says how many of them lie, sleep or are stuck; the rest obeys. The same seed gives the same valves.
+    """
+    rng = np.random.default_rng([seed, 11])
+    behind: dict[str, list[Valve]] = defaultdict(list)
+    odd = list(shares)
+    odds = [*shares.values(), max(0.0, 1.0 - sum(shares.values()))]
+    for device in city.devices:
+        if device.has_valve and device.code in last:
+            behaviour = [*odd, "obeys"][int(rng.choice(len(odds), p=np.array(odds) / sum(odds)))]
+            spoken = last[device.code]
+            valve = Valve(device.code, behaviour, index_ml=spoken.index_ml or 0, seq=spoken.seq)
+            behind[device.gateway].append(valve)
+    return [
+        Ear(
+            broker, one.code, one.area, (one.code, passwords[one.code]), behind[one.code], report_after_s=report_after_s
+        )
+        for one in city.gateways
+        if one.code in passwords
+    ]
+
+
+async def listen(ears: Iterable[Ear]) -> None:
+    """Listen with every ear until cancelled. Raises RefusedError of the first that is refused."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for ear in ears:
+                group.create_task(ear.run())
+    except* RefusedError as refused:
+        raise refused.exceptions[0] from None

@@ -1,5 +1,9 @@
 """Commands over HTTP: who may ask, approve and look, within their areas, and that every deed is recorded."""
 
+import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -12,6 +16,7 @@ from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
 from ingest.commanding.routes import CommandRoutes
 from sql.actor import Actor
+from tests.servers import Database
 from tests.service.rules_rows import NOW, Town, make_inspector, make_town
 
 CONSOLE = Actor("console", "administrator")
@@ -189,3 +194,34 @@ async def _visit(conn: asyncpg.Connection, premises_id: int, result: str) -> Non
         premises_id,
         result,
     )
+
+
+async def gaswarden(db: Database, *arguments: str) -> tuple[int | None, str, str]:
+    """The command line as a process of its own: exit code, standard output, standard error."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(("GASWARDEN_", "MQTT_"))}
+    environ |= {"DATABASE_URL": db.url, "ADMIN_DATABASE_URL": db.admin_url, "MQTT_URL": "mqtt://127.0.0.1:1"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        *arguments,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 40)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_line_lists_and_shows(desk: Desk, town: Town, db: Database) -> None:
+    """A list by state, one whole with its timeline; an unknown number is code 1, an unknown state code 2."""
+    made = await desk.ask(await town.device("M-1", has_valve=True))
+    number = str(made["command_id"])
+    code, out, _ = await gaswarden(db, "command", "list", "--state", "in_flight", "--json")
+    assert (code, [row["command_id"] for row in json.loads(out)]) == (0, [made["command_id"]])
+    code, out, err = await gaswarden(db, "command", "show", number)
+    assert code == 0
+    assert "close M-1: approved" in err
+    assert "close_needs_one" in out
+    assert (await gaswarden(db, "command", "show", "987654"))[0] == 1
+    assert (await gaswarden(db, "command", "list", "--state", "lost"))[0] == 2

@@ -8,7 +8,10 @@ import pytest
 
 from ingest.model import Decoded
 from ingest.payload import decode_native
-from simulator.valves import Behaviour, Valve
+from simulator.city import CityParams, build_city
+from simulator.link import Broker
+from simulator.live import Spoken
+from simulator.valves import Behaviour, Valve, ears_of
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -59,3 +62,19 @@ def test_speaks_as_specified() -> None:
     """The product's own decoder reads every word."""
     for kind, body in Valve("M-1").hear(order(5), NOW):
         assert isinstance(decode_native(f"gas/v1/D01/GW-1/{kind}", json.dumps(body).encode()), Decoded)
+
+
+def test_a_citys_valves_go_on_from_what_their_meters_said() -> None:
+    """Every meter with a valve that spoke is heard at its gateway, in the shares asked for, the same by seed."""
+    city = build_city(CityParams(now=NOW, homes=60, gateways=2))
+    meters = [device for device in city.devices if device.has_valve]
+    last = {device.code: Spoken(NOW, 65_535, 5_000_000) for device in meters[1:]}
+    passwords = {gateway.code: "x" for gateway in city.gateways}
+    shares: dict[Behaviour, float] = {"lies": 0.5, "sleeps": 0.2}
+    ears, again = (ears_of(Broker("h", 1), city, last, passwords, shares, 1, 60.0) for _ in range(2))
+    valves = {code: valve for ear in ears for code, valve in ear.valves.items()}
+    assert valves.keys() == last.keys()
+    assert {valve.behaviour for valve in valves.values()} == {"lies", "sleeps", "obeys"}
+    assert [one.valves for one in again] == [one.valves for one in ears]
+    _, body = next(iter(valves.values())).report(NOW)
+    assert (body["seq"], body["index_ml"]) == (0, 5_000_000)
