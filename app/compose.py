@@ -16,7 +16,7 @@ from app.problems import UNREACHABLE
 from app.settings import Settings
 from app.supervision import Service, supervise
 from app.web import Web, serve
-from ingest import rollup, subscriber
+from ingest import rollup, subscriber, validating
 from ingest.commanding import dispatcher
 from ingest.commanding.routes import CommandRoutes
 from ingest.routes import IngestRoutes
@@ -28,7 +28,7 @@ from rules.catalog import default_catalog
 from rules.routes import AlertRoutes
 from sql.pool import open_pool
 
-SERVICES = ("ingest", "rollup", "commands", "rules", "inspections", "http")
+SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "inspections", "http")
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -93,6 +93,7 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
     builders: Mapping[str, Callable[[], Service]] = {
         "ingest": partial(_ingest, settings, pool),
         "rollup": partial(_rollup, settings, pool),
+        "validation": partial(_validation, settings, pool),
         "commands": partial(_commands, settings, pool),
         "rules": partial(_rules, settings, pool),
         "inspections": partial(_inspections, settings, pool),
@@ -110,6 +111,10 @@ def _ingest(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 def _rollup(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(rollup.run, pool, settings.rollup)
+
+
+def _validation(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(validating.run, pool, settings.validation)
 
 
 def _commands(settings: Settings, pool: asyncpg.Pool) -> Service:

@@ -25,6 +25,7 @@ from ingest.client import BrokerParams
 from ingest.commanding.params import CommandParams
 from ingest.rollup import RollupParams
 from ingest.subscriber import IngestParams
+from ingest.validating import ValidationParams
 from inspections.params import RosterParams
 from rules.evaluator import RuleParams
 
@@ -72,6 +73,7 @@ class Settings(BaseModel):
     broker: BrokerParams = Field(default_factory=BrokerParams)
     ingest: IngestParams = Field(default_factory=IngestParams)
     rollup: RollupParams = Field(default_factory=RollupParams)
+    validation: ValidationParams = Field(default_factory=ValidationParams)
     commands: CommandParams = Field(default_factory=CommandParams)
     rules: RuleParams = Field(default_factory=RuleParams)
     roster: RosterParams = Field(default_factory=RosterParams)
