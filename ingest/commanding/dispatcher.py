@@ -138,14 +138,15 @@ async def _look_again(
 
 
 async def dispatch(pool: asyncpg.Pool, params: CommandParams, line: Line, clock: Clock) -> None:
-    """One look: let the policy act, then take every command in flight one step on. Several processes may do it."""
+    """One look: let the policy act, then take every command that is due one step on. Several processes may do it."""
     if params.auto_close:
         await _act_on_leaks(pool, params, clock())
     async with pool.acquire() as conn:
-        command_ids = await store.commands_in_flight(conn)
-    _IN_FLIGHT.set(len(command_ids))
-    for command_id in command_ids:
-        await _take_on(pool, params, line, command_id, clock)
+        in_flight = await store.commands_in_flight(conn, clock())
+    _IN_FLIGHT.set(len(in_flight))
+    for command_id, due in in_flight:
+        if due:
+            await _take_on(pool, params, line, command_id, clock)
 
 
 async def _act_on_leaks(pool: asyncpg.Pool, params: CommandParams, now: datetime) -> None:

@@ -123,9 +123,10 @@ async def add_command_steps(conn: asyncpg.Connection, command_id: int, steps: Se
     await conn.execute(*queries["add_command_steps"].bind(command_id=command_id, at=now, **columns))
 
 
-async def commands_in_flight(conn: asyncpg.Connection) -> list[int]:
-    """Ids of unfinished commands, oldest first."""
-    return [row["command_id"] for row in await conn.fetch(*queries["commands_in_flight"].bind())]
+async def commands_in_flight(conn: asyncpg.Connection, now: datetime) -> list[tuple[int, bool]]:
+    """Ids of unfinished commands, oldest first, each with whether there is something to do for it."""
+    rows = await conn.fetch(*queries["commands_in_flight"].bind(now=now))
+    return [(row["command_id"], row["due"]) for row in rows]
 
 
 async def command_evidence(

@@ -69,9 +69,14 @@ ORDER BY s.ordinal;
 -- Tell the dispatcher and whoever watches that a command changed.
 SELECT pg_notify('gaswarden_command', $1::bigint::text);
 
--- commands_in_flight() --
--- Ids of the commands the dispatcher has to look at, oldest first.
-SELECT command_id FROM command WHERE state IN ('requested', 'approved', 'sent') ORDER BY command_id;
+-- commands_in_flight(now) --
+-- Unfinished commands, oldest first, and whether there is something to do: a moment that has come, or a word of its device
+-- since it was sent. Thousands of sleeping devices cost one statement.
+SELECT c.command_id,
+       c.state = 'approved' OR $1::timestamptz >= c.expires_at OR coalesce(c.next_send_at <= $1, false)
+       OR (c.state = 'sent' AND EXISTS (SELECT FROM device_state s
+                                        WHERE s.device_id = c.device_id AND s.last_received_at >= c.sent_at)) AS due
+FROM command c WHERE c.state IN ('requested', 'approved', 'sent') ORDER BY c.command_id;
 
 -- command_words(device_id, since, sent_at) --
 -- What a device said about its valve from a moment of its own clock on, and that arrived after the command was sent.

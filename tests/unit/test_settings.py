@@ -104,6 +104,18 @@ def test_fallback_gives_whole_servers_only() -> None:
     assert settings.database.migration_url == embedded["ADMIN_DATABASE_URL"]
 
 
+def test_the_embedded_commands_account_goes_with_the_embedded_broker() -> None:
+    """With an own broker the dispatcher of commands never gets the embedded one's account; its password is masked."""
+    embedded = {"MQTT_URL": "mqtt://ingest:a@embedded", "COMMANDS_MQTT_URL": "mqtt://commands:s3cret@embedded"}
+    settings, _ = load_settings(URLS, None, embedded)
+    assert settings.commands.broker_url is None
+    without = {name: url for name, url in URLS.items() if name != "MQTT_URL"}
+    settings, _ = load_settings(without, None, embedded)
+    assert settings.commands.broker_url is not None
+    assert settings.commands.broker_url.get_secret_value() == embedded["COMMANDS_MQTT_URL"]
+    assert dict(effective(settings))["commands", "broker_url"] == "mqtt://commands:***@embedded"
+
+
 def test_no_secret_is_shown() -> None:
     """Neither the effective settings nor their repr hold a password."""
     settings, _ = load_settings(URLS | {"ADMIN_DATABASE_URL": "postgresql://o:s3cret@db/gas?password=s3cret"})
