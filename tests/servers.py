@@ -1,9 +1,10 @@
 """Real servers for tests: throwaway ones from local programs, or those that DATABASE_URL and MQTT_URL name."""
 
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -13,6 +14,9 @@ from psycopg import sql as pg
 
 from app.embedded import EmbeddedError, EmbeddedServers, default_directory
 from sql.migrate import migrate
+
+
+_BEING_MADE_S = 60.0  # an empty directory younger than this may be somebody's who is just starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,9 @@ def _clear_left_behind(folder: Path) -> None:
             continue  # its test run is alive, or has cleared up this moment
         left.destroy()
     for directory in folder.glob("*"):
-        if not any(directory.iterdir()):
-            shutil.rmtree(directory, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another test run clears as well
+            if time.time() - directory.stat().st_mtime > _BEING_MADE_S and not any(directory.iterdir()):
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
