@@ -4,13 +4,14 @@ A gateway signs in by its code, publishes under its own name only and hears its 
 client id is its code as well, so that no gateway can take over a session that is not its own.
 """
 
+import base64
+import hashlib
 import os
 import re
 import secrets as random_source
 import shlex
 import signal
 import stat
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.embedded import processes
-from app.embedded.errors import EmbeddedError
 from app.embedded.mosquitto import account_line
 from app.embedded.secrets import replace_file
 
@@ -95,24 +95,22 @@ def reload_broker(pid_file: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of rabbitmqctl; `password` goes to its standard input, where no list of processes shows it."""
+    """One call of rabbitmqctl. It holds a salted digest, never a password: lists of processes show it to everybody."""
 
     words: tuple[str, ...]
-    password: str | None = None
 
     def shown(self) -> str:
         """The call as a line for a shell."""
-        line = shlex.join(self.words)
-        return line if self.password is None else f"echo {shlex.quote(self.password)} | {line}"
+        return shlex.join(self.words)
 
     def run(self) -> None:
         """Do it here. Raises EmbeddedError with what rabbitmqctl said."""
-        program = processes.find_program(self.words[0])
-        done = subprocess.run(
-            [program, *self.words[1:]], input=f"{self.password or ''}\n", text=True, capture_output=True, check=False
-        )
-        if done.returncode:
-            raise EmbeddedError(f"{shlex.join(self.words)}: {(done.stderr or done.stdout).strip()[-1000:]}")
+        processes.run([processes.find_program(self.words[0]), *self.words[1:]], None)
+
+
+def rabbitmq_digest(password: str, salt: bytes) -> str:
+    """A password as RabbitMQ keeps it: four bytes of salt, then the SHA-256 of salt and password, in base 64."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def rabbitmq_gateway(name: str, password: str, vhost: str = "/") -> list[Call]:
@@ -129,9 +127,9 @@ def rabbitmq_worker(name: str, password: str, vhost: str = "/") -> list[Call]:
     return _rabbitmq_account(name, password, vhost, session, "^$", r"^(?!gas\.v1\..*\.commands$).*")
 
 
-def rabbitmq_password(name: str, password: str) -> list[Call]:
-    """The call that gives an account another password."""
-    return [Call(("rabbitmqctl", "change_password", name), password)]
+def rabbitmq_password(name: str, password: str, vhost: str = "/") -> list[Call]:
+    """Calls that make the account anew with another password; its session stays (change_password takes no digest)."""
+    return [Call(("rabbitmqctl", "delete_user", name)), *rabbitmq_gateway(name, password, vhost)]
 
 
 def rabbitmq_end(name: str) -> list[Call]:
@@ -144,9 +142,10 @@ def rabbitmq_end(name: str) -> list[Call]:
 
 
 def _rabbitmq_account(name: str, password: str, vhost: str, session: str, written: str, heard: str) -> list[Call]:
+    digest = rabbitmq_digest(password, random_source.token_bytes(4))
     use = f"^(amq\\.topic|{session})$"
     return [
-        Call(("rabbitmqctl", "add_user", name), password),
+        Call(("rabbitmqctl", "add_user", name, digest, "--pre-hashed-password")),
         Call(("rabbitmqctl", "set_permissions", "-p", vhost, name, f"^{session}$", use, use)),
         Call(("rabbitmqctl", "set_topic_permissions", "-p", vhost, name, _EXCHANGE, written, heard)),
     ]

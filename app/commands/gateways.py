@@ -65,7 +65,7 @@ class Accounts:
         elif fresh:
             self._call(accounts.rabbitmq_gateway(name, password, self._params.vhost))
         else:
-            self._call(accounts.rabbitmq_password(name, password))
+            self._call(accounts.rabbitmq_password(name, password, self._params.vhost))
         return password
 
     def end(self, name: str) -> None:

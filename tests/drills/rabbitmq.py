@@ -84,7 +84,8 @@ async def _stored(pool: asyncpg.Pool) -> set[int]:
 async def drill(nodes: list[Node], pool: asyncpg.Pool, messages: int, kills: int, settle_s: float) -> dict[str, object]:
     """Load, kills spread over it, and the comparison at the end."""
     for call in [*rabbitmq_worker("ingest", _WORKER_PASSWORD), *rabbitmq_gateway(_GATEWAY, _PASSWORD)]:
-        await asyncio.to_thread(nodes[0].control, *call.words[1:], password=call.password)
+        await asyncio.to_thread(nodes[0].control, *call.words[1:])
+    await asyncio.to_thread(_check_permissions, nodes[0].mqtt_port)
     async with relay("127.0.0.1", nodes[0].mqtt_port) as way:
         url = f"mqtt://ingest:{_WORKER_PASSWORD}@127.0.0.1:{way.port}"
         began_s = time.monotonic()
@@ -118,8 +119,20 @@ async def drill(nodes: list[Node], pool: asyncpg.Pool, messages: int, kills: int
     }
 
 
+def _check_permissions(port: int) -> None:
+    """The gateway may publish under its own name and under no other; raises DrillError."""
+    with Publisher("127.0.0.1", port, (_GATEWAY, _PASSWORD), client_id=_GATEWAY) as own:
+        own.publish_one(f"gas/v1/{AREA}/{_GATEWAY}/status", b"{}")
+    try:
+        with Publisher("127.0.0.1", port, (_GATEWAY, _PASSWORD), client_id=_GATEWAY) as other:
+            other.publish_one(f"gas/v1/{AREA}/GW-2/readings", b"{}")
+    except BrokerGone:
+        return
+    raise DrillError("a gateway could publish under the name of another")
+
+
 async def _strike(nodes: list[Node], way: Relay, number: int) -> float:
-    """Kill one node. One alone starts again; of several, the connections go to the next, and the dead one comes back later."""
+    """Kill one node. One alone starts again; of several, connections go to the next until the dead one is back."""
     victim = nodes[(number - 1) % len(nodes)]
     victim.kill()
     if len(nodes) == 1:

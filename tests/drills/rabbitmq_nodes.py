@@ -70,12 +70,12 @@ class Node:
             self._process.wait()
             self._process = None
 
-    def control(self, *words: str, password: str | None = None) -> str:
+    def control(self, *words: str) -> str:
         """Run rabbitmqctl and return what it printed; raises DrillError."""
         done = subprocess.run(
             self._command("rabbitmqctl", "--quiet", "-n", self.name, *words),
             env=self._environment(),
-            input=f"{password or ''}\n",
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
