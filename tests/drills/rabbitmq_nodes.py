@@ -85,13 +85,13 @@ class Node:
         return done.stdout.strip()
 
     def end_port_mapper(self) -> None:
-        """End the Erlang port mapper of this drill (it listens on a port of its own)."""
-        subprocess.run(
-            self._command("epmd", "-kill", program_folder="/usr/bin"),
-            env=self._environment(),
-            check=False,
-            capture_output=True,
-        )
+        """End the Erlang port mapper of this drill; it stays while it has not noticed that its nodes are gone."""
+        command = self._command("epmd", "-kill", program_folder="/usr/bin")
+        for _ in range(20):
+            done = subprocess.run(command, env=self._environment(), check=False, capture_output=True, text=True)
+            if "not allowed" not in done.stdout + done.stderr:
+                return
+            time.sleep(0.25)
 
     def _answers(self) -> bool:
         try:
