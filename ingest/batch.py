@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest.model import Decoded, Elsewhere, Event, Message, Report
+from ingest.decoders.model import Asserted
+from ingest.model import Decoded, Elsewhere, Event, Foreign, Message, Report
 
 
 class Due(StrEnum):
@@ -96,7 +97,7 @@ def _weight(message: Message | Elsewhere) -> tuple[int, bool]:
     """Rows a message may become, and whether it must not wait."""
     content = None if isinstance(message, Elsewhere) else message.content
     if not isinstance(content, Decoded):
-        return 1, False
+        return (1, False) if not isinstance(content, Foreign) else _foreign_weight(content)
     rows, urgent = 0, False
     for item in content.items:
         if isinstance(item, Report):
@@ -105,3 +106,8 @@ def _weight(message: Message | Elsewhere) -> tuple[int, bool]:
             rows += 1
             urgent = urgent or isinstance(item, Event)
     return rows, urgent
+
+
+def _foreign_weight(content: Foreign) -> tuple[int, bool]:
+    observations = content.understood.observations if content.understood else ()
+    return max(1, len(observations)), any(isinstance(one, Asserted) for one in observations)

@@ -36,7 +36,9 @@ def bind_message(
     """
     content = message.content
     if isinstance(content, Rejected):
-        return Refused(number, message, _gateway_of_topic(message.topic, directory), content)
+        return Refused(number, message, _gateway_of(message.topic, content, directory), content)
+    if not isinstance(content, Decoded):
+        raise TypeError(f"a message of {content.decoder} is settled before it is bound")
     gateway = directory.gateway(content.gateway)
     if gateway is None or gateway.area != content.area:
         detail = f"topic: no gateway {content.gateway} is registered in area {content.area}"
@@ -93,8 +95,10 @@ def _out_of_range(item: Item, latest: datetime) -> str | None:
     return None
 
 
-def _gateway_of_topic(topic: str, directory: Directory) -> Gateway | None:
-    """The registered gateway that stands where a native topic has it, for the ledger."""
+def _gateway_of(topic: str, content: Rejected, directory: Directory) -> Gateway | None:
+    """The registered gateway that the source of a foreign message names, or a native topic, for the ledger."""
+    if content.gateway is not None:
+        return directory.gateway(content.gateway)
     parts = topic.split("/")
     gateway = directory.gateway(parts[3]) if len(parts) > 3 and topic.startswith("gas/v1/") else None
     return gateway if gateway is not None and gateway.area == parts[2] else None

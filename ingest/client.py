@@ -20,8 +20,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiomqtt
 import structlog
-from mqtt5 import PubAckReasonCode, PublishPacket, QoS, RetainHandling
+from mqtt5 import PubAckReasonCode, PublishPacket, QoS, RetainHandling, Will
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from ingest.decoders.model import Request
 
 log = structlog.get_logger()
 
@@ -182,10 +184,34 @@ class BrokerConnection:
             raise ConnectionLost(_why(error)) from error
         return answer.reason_code != PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
+    async def request(self, message: Request, timeout_s: float) -> bool:
+        """Publish what a format's protocol asks of us; False when the broker does not let this account.
+
+        At QoS 0 nobody says whether it was let through. Raises ConnectionLost.
+        """
+        if not self.is_open:
+            raise ConnectionLost("not connected")
+        packet_id = next(self._client.packet_ids) if message.qos else None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._client.publish(
+                    message.topic, message.payload, qos=QoS(message.qos), packet_id=packet_id, retain=message.retain
+                )
+        except aiomqtt.NegativeAckError:
+            return False
+        except (aiomqtt.ConnectError, OSError, RuntimeError) as error:
+            raise ConnectionLost(_why(error)) from error
+        return True
+
 
 @asynccontextmanager
-async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerConnection]:
-    """One connection with a lasting session; raises ConnectionLost when it cannot be made."""
+async def connect(
+    params: BrokerParams, client_id: str, will: Request | None = None
+) -> AsyncIterator[BrokerConnection]:
+    """One connection with a lasting session; raises ConnectionLost when it cannot be made.
+
+    `will` is published by the broker when the connection ends without a word.
+    """
     await _probe(params)
     client = aiomqtt.Client(
         hostname=params.hostname,
@@ -199,6 +225,7 @@ async def connect(params: BrokerParams, client_id: str) -> AsyncIterator[BrokerC
         reconnect=False,
         keep_alive=params.keep_alive_s,
         receive_max=params.receive_maximum,
+        will=Will(will.topic, payload=will.payload, qos=QoS(will.qos), retain=will.retain) if will else None,
     )
     try:
         async with asyncio.timeout(params.connect_timeout_s):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ingest.model import Decoded, Device, Event, Gateway, Message, Report
+from ingest.model import Decoded, Device, Event, Foreign, Gateway, Message, Report
 
 _ABSENT_MAX = 200_000
 
@@ -37,6 +37,9 @@ class Directory:
         devices: set[Identity] = set()
         for message in messages:
             content = message.content
+            if isinstance(content, Foreign):
+                _add_foreign(message.topic, content, gateways, devices)
+                continue
             if not isinstance(content, Decoded):
                 continue
             if content.gateway not in self._gateways:
@@ -44,7 +47,9 @@ class Directory:
             for item in content.items:
                 if isinstance(item, Report | Event) and (content.family, item.device) not in self._devices:
                     devices.add((content.family, item.device))
-        return {key for key in gateways if self._due(key, now_s)}, {key for key in devices if self._due(key, now_s)}
+        wanted_gateways = {key for key in gateways if key not in self._gateways and self._due(key, now_s)}
+        wanted_devices = {key for key in devices if key not in self._devices and self._due(key, now_s)}
+        return wanted_gateways, wanted_devices
 
     def learn(
         self,
@@ -79,3 +84,16 @@ class Directory:
             self._absent.pop(key, None)
         else:
             self._absent[key] = now_s
+
+
+def _add_foreign(topic: str, content: Foreign, gateways: set[str], devices: set[Identity]) -> None:
+    """Add whom a foreign message names, and whose type its decoder wants to know."""
+    source, understood = content.source, content.understood
+    family = source.device_family()
+    devices |= {(family, code) for code in content.asked}
+    name = source.gateway_name(topic, understood.gateway if understood else None)
+    code = source.gateway_code(name) if name is not None else None
+    if code is not None:
+        gateways.add(code)
+    if understood is not None:
+        devices |= {(family, one.device) for one in understood.observations if one.device is not None}

@@ -14,7 +14,7 @@ def mark_report(report: Report, device: Device) -> tuple[int, tuple[int, ...]]:
 
     Rules and their words are in docs/payloads.md, "What we mark, and never change".
     """
-    base = int(Flag.CLOCK_UNSURE) if (report.status or 0) & Status.CLOCK_UNSURE else 0
+    base = report.marks | (int(Flag.CLOCK_UNSURE) if (report.status or 0) & Status.CLOCK_UNSURE else 0)
     values = report.frozen_ml
     if not values:
         return base, ()

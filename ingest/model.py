@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntFlag, StrEnum
+from typing import TYPE_CHECKING
+
+from ingest.decoders.model import Understood
+
+if TYPE_CHECKING:
+    from ingest.sources import SourceParams
 
 PAYLOAD_BYTES_MAX = 65_536
 KEPT_BYTES_OF_LARGE = 4_096
@@ -10,6 +16,7 @@ EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 FUTURE_MAX = timedelta(minutes=10)
 LATE_AFTER = timedelta(hours=48)
 NO_GATEWAY = "?"
+PRESENCE = "presence"
 
 
 class Disposition(StrEnum):
@@ -29,6 +36,7 @@ class QuarantineReason(StrEnum):
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
     INVALID_FIELD = "invalid_field"
+    NOT_UNDERSTOOD = "not_understood"
     UNKNOWN_GATEWAY = "unknown_gateway"
     UNKNOWN_DEVICE = "unknown_device"
     GATEWAY_MISMATCH = "gateway_mismatch"
@@ -44,9 +52,10 @@ class Flag(IntFlag):
     BACKWARDS = 4
     BEYOND_QMAX = 8
     CLOCK_UNSURE = 16
+    SIMULATED = 32
 
 
-UNKNOWN_VALUE = Flag.BACKFILLED | Flag.PAST_MEMORY | Flag.CLOCK_UNSURE
+UNKNOWN_VALUE = Flag.BACKFILLED | Flag.PAST_MEMORY | Flag.CLOCK_UNSURE | Flag.SIMULATED
 
 
 class Status(IntFlag):
@@ -63,10 +72,11 @@ class Report:
     """A device's measurement at its own moment `at`, and the frozen hourly register values it carries.
 
     `frozen_ml[i]` is the register at `frozen_from` + (i + 1) hours, in millilitres; None is unknown.
+    `marks` are flags known before the values are looked at: a time of doubtful zone, a simulation.
     """
 
     device: str
-    seq: int
+    seq: int | None
     at: datetime
     index_ml: int | None = None
     flow_lh: float | None = None
@@ -79,6 +89,8 @@ class Report:
     status: int | None = None
     frozen_from: datetime | None = None
     frozen_ml: tuple[int | None, ...] = ()
+    marks: int = 0
+    battery_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ class Event:
     """Something a device asserts at a moment; `test` events are kept and never dispatched."""
 
     device: str
-    seq: int
+    seq: int | None
     at: datetime
     kind: str
     state: str
@@ -98,11 +110,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """A gateway's birth (online) or last will (offline) of one session."""
+    """A gateway's birth (online) or last will (offline) of one session.
+
+    `scope` is the sender's own name of the session where that is used again (Sparkplug's bdSeq counts to 255): a will
+    of it ends the current session of that name, and what the gateway's devices said is no longer current.
+    """
 
     state: str
     session: str
     at: datetime
+    scope: str | None = None
 
 
 Item = Report | Event | GatewayStatus
@@ -121,11 +138,26 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a message cannot be stored; `detail` names the field and the rule."""
+    """Why a message cannot be stored; `detail` names the field and the rule, `gateway` the relay where it is known."""
 
     reason: QuarantineReason
     detail: str
     decoder: str
+    gateway: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What a message of a foreign format says before the registry is asked, or why it cannot be read.
+
+    `asked` are devices whose registered type the decoder asked for: it reads the message again once they are known.
+    """
+
+    source: "SourceParams"
+    decoder: str
+    understood: Understood | None
+    problem: str = ""
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +178,7 @@ class Message:
     topic: str
     payload: bytes
     received_at: datetime
-    content: Decoded | Rejected
+    content: Decoded | Rejected | Foreign
     receipt: tuple[object, int] | None = None
     payload_bytes: int = 0
     digest: bytes | None = None
@@ -164,13 +196,22 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A registered device, and what its values are judged by; volumes in millilitres, flow in litres an hour."""
+    """A registered device, and what its values are judged by; volumes in millilitres, flow in litres an hour.
+
+    From `pulse_ml` on: what foreign formats need to know of it (docs/formats.md).
+    """
 
     device_id: int
     gateway_id: int
     qmax_lh: float | None = None
     register_wrap_ml: int | None = None
     has_valve: bool = False
+    pulse_ml: int | None = None
+    codec: str | None = None
+    site_zone: str | None = None
+    register_name: str | None = None
+    alarm_level: int | None = None
+    volume_kind: str = "cumulative"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import asyncpg
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ingest.decoders.lorawan import CODECS
+from ingest.local_time import ZoneName
 from sql import queries
 from sql.saved import Saved
 
@@ -59,6 +61,23 @@ class DeviceRow(Row):
     warn_lel_pct: LelPercent | None = None
     alarm_lel_pct: LelPercent | None = None
     made_on: date | None = None
+    codec: Identity | None = None
+    site_zone: ZoneName | None = None
+    register_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    alarm_level: Literal[1, 2] | None = None
+    volume_kind: Literal["cumulative", "interval"] = "cumulative"
+
+    @field_validator("alarm_level", mode="before")
+    @classmethod
+    def _level(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value in {"1", "2"} else value
+
+    @field_validator("codec")
+    @classmethod
+    def _known_codec(cls, value: str | None) -> str | None:
+        if value is not None and value not in CODECS:
+            raise ValueError(f"{value!r} is no codec; there are {', '.join(CODECS)}")
+        return value
 
     @model_validator(mode="after")
     def _is_whole(self) -> "DeviceRow":
@@ -140,6 +159,11 @@ async def save_devices(conn: asyncpg.Connection, rows: list[tuple[int, DeviceRow
             warns=[row.warn_lel_pct for row in good],
             alarms=[row.alarm_lel_pct for row in good],
             made_ons=[row.made_on for row in good],
+            codecs=[row.codec for row in good],
+            site_zones=[row.site_zone for row in good],
+            registers=[row.register_name for row in good],
+            alarm_levels=[row.alarm_level for row in good],
+            volume_kinds=[row.volume_kind for row in good],
         )
     )
     before = {key: _comparable(row) for key, row in found.items()}

@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from ingest.model import UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Refused, Status
+from ingest.model import EARLIEST, PRESENCE, UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Refused, Status
 
 _HOUR = timedelta(hours=1)
 
 
 @dataclass(slots=True)
+class DeviceWords:
+    """What only some foreign formats tell of a device: its charge in percent, and whether it is there."""
+
+    battery_at: datetime | None = None
+    battery_pct: float | None = None
+    presence_at: datetime | None = None
+    presence: str | None = None
+
+
+@dataclass(slots=True)
 class DeviceFacts:
-    """One row for device_state; None is nothing new of that kind. Field order is the parameter order of the query."""
+    """One row for device_state; None is nothing new of that kind.
+
+    Field order is the parameter order of the query; `words` have a query of their own, for few devices have any.
+    """
 
     device_id: int
     last_received_at: datetime
@@ -30,9 +43,10 @@ class DeviceFacts:
     leak_at: datetime | None = None
     leak_state: str | None = None
     leak_level: int | None = None
+    words: DeviceWords | None = None
 
 
-_values_of = attrgetter(*DeviceFacts.__slots__)  # dataclasses.astuple copies deeply: 30 µs a row instead of 0.5
+_values_of = attrgetter(*DeviceFacts.__slots__[:-1])  # dataclasses.astuple copies deeply: 30 µs a row instead of 0.5
 
 
 def fact_columns(facts: Iterable[DeviceFacts]) -> list[list[object]]:
@@ -54,7 +68,7 @@ def fold_facts(bounds: Iterable[Bound], conflicted: frozenset[int] | set[int]) -
             if believed:
                 _fold_report(state, report)
         for event in bound.events:
-            state = _state(facts, event.device.device_id, received_at, min(event.event.at, received_at))
+            state = _state(facts, event.device.device_id, received_at, _told_of(event, received_at))
             if believed:
                 _fold_event(state, event)
     return [facts[device_id] for device_id in sorted(facts)]
@@ -79,10 +93,19 @@ def fold_gateways(judged: Iterable[Bound | Refused]) -> dict[int, tuple[datetime
 def _told_until(bound: Bound) -> datetime:
     received_at = bound.message.received_at
     moments = [heard_at(report, received_at) for report in bound.reports]
-    moments += [min(event.event.at, received_at) for event in bound.events]
+    moments += [_told_of(event, received_at) for event in bound.events]
     if bound.status is not None:
-        moments.append(min(bound.status.at, received_at))
+        is_death = bound.status.scope is not None and bound.status.state == "offline"
+        moments.append(EARLIEST if is_death else min(bound.status.at, received_at))
     return max(moments, default=received_at)
+
+
+def _told_of(one: BoundEvent, received_at: datetime) -> datetime:
+    """Up to when an event lets us know of its device: a word that it is gone is no sign of its life."""
+    event = one.event
+    if event.kind == PRESENCE and event.state != "online":
+        return EARLIEST
+    return min(event.at, received_at)
 
 
 def heard_at(one: BoundReport, received_at: datetime) -> datetime:
@@ -112,6 +135,10 @@ def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
         state.reported_at = report.at
         state.seq, state.status, state.battery_mv = report.seq, report.status, report.battery_mv
         state.rsrp_dbm, state.lel_pct = report.rsrp_dbm, report.lel_pct
+    if report.battery_pct is not None:
+        words = state.words = state.words or DeviceWords()
+        if words.battery_at is None or report.at > words.battery_at:
+            words.battery_at, words.battery_pct = report.at, report.battery_pct
     newest = _newest_index(one)
     if newest is not None and (state.index_at is None or newest[0] > state.index_at):
         state.index_at, state.index_ml = newest
@@ -142,6 +169,10 @@ def _fold_event(state: DeviceFacts, one: BoundEvent) -> None:
         _move_valve(state, event.at, event.state)
     elif event.kind == "leak_alarm" and (state.leak_at is None or event.at > state.leak_at):
         state.leak_at, state.leak_state, state.leak_level = event.at, event.state, event.level
+    elif event.kind == PRESENCE:
+        words = state.words = state.words or DeviceWords()
+        if words.presence_at is None or event.at >= words.presence_at:
+            words.presence_at, words.presence = event.at, event.state
 
 
 def _move_valve(state: DeviceFacts, at: datetime, valve: str) -> None:

@@ -28,7 +28,7 @@ from ingest.rows import (
     span,
     staged_records,
 )
-from ingest.states import DeviceFacts, fact_columns
+from ingest.states import DeviceFacts, DeviceWords, fact_columns
 from sql import queries
 
 
@@ -64,7 +64,7 @@ async def devices_by_identity(
     return [
         (
             (row["family"], row["code"]),
-            Device(row["device_id"], row["gateway_id"], row["qmax_lh"], row["register_wrap_ml"], row["has_valve"]),
+            Device(**{name: value for name, value in row.items() if name not in {"family", "code"}}),
         )
         for row in rows
     ]
@@ -151,7 +151,10 @@ async def insert_gateway_events(
 
 async def _apply_status(conn: asyncpg.Connection, bound: Bound, status: GatewayStatus) -> None:
     gateway_id, received_at = bound.gateway.gateway_id, bound.message.received_at
-    if status.state == "online":
+    if status.state == "offline" and status.scope is not None:
+        query = queries["apply_scoped_will"]
+        await conn.execute(*query.bind(gateway_id=gateway_id, scope=status.scope, received_at=received_at))
+    elif status.state == "online":
         query = queries["apply_gateway_birth"]
         await conn.execute(
             *query.bind(gateway_id=gateway_id, session=status.session, at=status.at, received_at=received_at)
@@ -163,6 +166,19 @@ async def _apply_status(conn: asyncpg.Connection, bound: Bound, status: GatewayS
 async def merge_device_states(conn: asyncpg.Connection, facts: Sequence[DeviceFacts]) -> None:
     """Move the states of these devices forward."""
     await conn.execute(queries["merge_device_states"].text, *fact_columns(facts))
+
+
+async def merge_device_words(conn: asyncpg.Connection, words: Sequence[tuple[int, DeviceWords]]) -> None:
+    """Move charge and presence of these devices forward."""
+    await conn.execute(
+        *queries["merge_device_words"].bind(
+            device_ids=[device_id for device_id, _ in words],
+            battery_ats=[one.battery_at for _, one in words],
+            batteries=[one.battery_pct for _, one in words],
+            presence_ats=[one.presence_at for _, one in words],
+            presences=[one.presence for _, one in words],
+        )
+    )
 
 
 async def touch_gateways(conn: asyncpg.Connection, heard: dict[int, tuple[datetime, datetime]]) -> None:
@@ -185,7 +201,7 @@ async def keep_in_quarantine(conn: asyncpg.Connection, refused: Sequence[Refused
         *queries["keep_in_quarantine"].bind(
             digests=list(same),
             topics=[one.message.topic for one in last],
-            gateways=[_gateway_word(one.message.topic) for one in last],
+            gateways=[one.gateway.code if one.gateway else _gateway_word(one.message.topic) for one in last],
             payloads=[one.message.payload for one in last],
             sizes=[one.message.payload_bytes for one in last],
             reasons=[one.rejected.reason.value for one in last],

@@ -9,8 +9,8 @@ import gc
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -19,15 +19,20 @@ import asyncpg
 import structlog
 from mqtt5 import PublishPacket
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ingest import store
 from ingest.batch import BatchParams, Buffer
 from ingest.binding import bind_message
 from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
+from ingest.decoders.model import Request
+from ingest.decoders.sparkplug import Host
 from ingest.directory import Directory
 from ingest.formats import is_our_own, is_urgent, read_message, topic_filters, urgent_filters
+from ingest.intake import Intake
 from ingest.model import Elsewhere, Message, Tally
+from ingest.settling import judge_message
+from ingest.sources import SourceParams, check_sources
 from ingest.transaction import write_batch
 
 log = structlog.get_logger()
@@ -48,6 +53,7 @@ _COMMIT_S = Histogram(
 
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _ACQUIRE_TIMEOUT_S = 10.0
+_REQUEST_TIMEOUT_S = 5.0
 
 
 class IngestParams(BaseModel):
@@ -70,13 +76,30 @@ class IngestParams(BaseModel):
     retry_min_s: float = Field(0.1, gt=0, le=60, description="First pause after a failed transaction.")
     retry_max_s: float = Field(5.0, gt=0, le=600, description="Longest pause between attempts.")
     drain_timeout_s: float = Field(20.0, gt=0, le=600, description="Time to commit what waits when told to stop.")
+    sources: tuple[SourceParams, ...] = Field(
+        (), description="Where messages of other formats come from ([[ingest.sources]]); native needs none."
+    )
+    sparkplug_host: str = Field(
+        "gaswarden", pattern=r"^[^/+#]{1,64}$", description="Our host id among Sparkplug hosts, one for each slot."
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _share_no_topic(cls, value: tuple[SourceParams, ...]) -> tuple[SourceParams, ...]:
+        return check_sources(value)
+
+    @property
+    def own_sources(self) -> tuple[SourceParams, ...]:
+        """The sources of this slot's areas."""
+        return tuple(one for one in self.sources if not self.areas or one.area in self.areas)
 
 
 async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
     """Work until cancelled; then commit and acknowledge what was delivered, and leave.
 
     Survives the loss of the broker and of the database for as long as it lasts. Events have a lane of their own, with
-    its own session, transactions and slot in the ledger, so that an alarm never waits behind a flood of readings.
+    its own session, transactions and slot in the ledger, so that an alarm never waits behind a flood of readings. So
+    have the sources of other formats, when there are any.
     """
     events = _Worker(pool, params, broker, Lane.of_events(params))
     rest = _Worker(pool, params, broker, Lane.of_the_rest(params), after=events.subscribed)
@@ -84,6 +107,10 @@ async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) ->
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(_work(events), name="ingest events")
             lanes.create_task(_work(rest), name="ingest readings")
+            if params.own_sources:
+                intake = Intake(params.own_sources, Host(params.sparkplug_host))
+                sources = _Worker(pool, params, broker, Lane.of_sources(params), intake=intake)
+                lanes.create_task(_work(sources), name="ingest sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +133,12 @@ class Lane:
     def of_the_rest(cls, params: IngestParams) -> Self:
         """The lane of everything else: it subscribes to whole trees, so that no mistyped topic is lost unseen."""
         return cls(params.slot, tuple(topic_filters(params.areas)), leaves_urgent=True)
+
+    @classmethod
+    def of_sources(cls, params: IngestParams) -> Self:
+        """The lane of other formats than native."""
+        filters = tuple(one for source in params.own_sources for one in source.filters)
+        return cls(f"{params.slot}-sources", filters, leaves_urgent=False)
 
 
 async def _work(worker: "_Worker") -> None:
@@ -143,11 +176,16 @@ class _Worker:
         broker: BrokerParams,
         lane: Lane,
         after: asyncio.Event | None = None,
+        intake: Intake | None = None,
     ) -> None:
         self.committer: asyncio.Task[None] | None = None
         self.subscribed = asyncio.Event()
         self._lane = lane
         self._after = after
+        self._intake = intake
+        self._judge = bind_message if intake is None else judge_message
+        self._heard = asyncio.Event()
+        self._told_refusal = False
         self._pool = pool
         self._params = params
         self._broker = broker
@@ -173,13 +211,17 @@ class _Worker:
             try:
                 if self._after is not None:
                     await self._after.wait()
-                async with connect(self._broker, client_id) as connection:
+                will = None if self._intake is None else self._intake.connecting(datetime.now(UTC))
+                async with connect(self._broker, client_id, will) as connection:
                     await connection.subscribe(self._lane.filters)
                     self.subscribed.set()
                     _CONNECTED.labels(slot).set(1)
                     log.info("broker_back" if told else "broker_connected", slot=slot)
                     attempt, told = 0, False
-                    await self._receive(connection)
+                    if self._intake is None:
+                        await self._receive(connection)
+                    else:
+                        await self._converse(connection, self._intake, will)
             except ConnectionLost as error:
                 if not told:
                     log.warning("broker_lost", slot=slot, why=str(error))
@@ -201,11 +243,64 @@ class _Worker:
             self._take(read_message(packet.topic, packet.payload, datetime.now(UTC), receipt))
             received.inc()
 
+        await self._receive_with(connection, take)
+
+    async def _receive_with(self, connection: BrokerConnection, take: Callable[[PublishPacket], None]) -> None:
         try:
             await connection.receive(take, self._room)
         except asyncio.CancelledError:
             await self._drain()
             raise
+
+    async def _converse(self, connection: BrokerConnection, intake: Intake, farewell: Request | None) -> None:
+        """Receive messages of other formats, and publish what their protocols ask of us."""
+        received = _RECEIVED.labels(self._lane.slot)
+
+        def take(packet: PublishPacket) -> None:
+            receipt = None if packet.packet_id is None else (connection, packet.packet_id)
+            now = datetime.now(UTC)
+            for message in intake.read(packet.topic, packet.payload, now, receipt, again=packet.duplicate):
+                self._take(message)
+            received.inc()
+            self._heard.set()
+
+        speaking = asyncio.create_task(self._speak(connection, intake), name="ingest requests")
+        try:
+            await self._receive_with(connection, take)
+        finally:
+            speaking.cancel()
+            with suppress(asyncio.CancelledError, ConnectionLost):
+                await speaking
+            if farewell is not None and connection.is_open:
+                with suppress(ConnectionLost):
+                    await connection.request(farewell, _REQUEST_TIMEOUT_S)
+
+    async def _speak(self, connection: BrokerConnection, intake: Intake) -> None:
+        """Let messages that wait for others go when their time is up; publish requests while the broker lets us."""
+        is_let = True
+        while True:
+            self._heard.clear()
+            for request in intake.take_requests():
+                is_let = is_let and await self._ask(connection, request)
+            wake_at = intake.wake_at()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wake_at is None else _seconds_until(wake_at)):
+                    await self._heard.wait()
+            for message in intake.tick(datetime.now(UTC)):
+                self._take(message)
+
+    async def _ask(self, connection: BrokerConnection, request: Request) -> bool:
+        """Publish one request; False when this account may not, or the connection is gone. Told once."""
+        try:
+            if await connection.request(request, _REQUEST_TIMEOUT_S):
+                return True
+        except ConnectionLost as error:
+            log.debug("request_lost", slot=self._lane.slot, topic=request.topic, why=str(error))
+            return False
+        if not self._told_refusal:
+            log.warning("requests_refused", slot=self._lane.slot, topic=request.topic)
+        self._told_refusal = True
+        return False
 
     def _take(self, message: Message | Elsewhere) -> None:
         now_s = time.monotonic()
@@ -294,7 +389,7 @@ class _Worker:
         """One transaction. A batch whose COMMIT was not answered is looked for before it is written again."""
         async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
             await self._look_up(conn, messages)
-            judged = [bind_message(number, one, self._directory) for number, one in enumerate(messages)]
+            judged = [self._judge(number, one, self._directory) for number, one in enumerate(messages)]
             async with conn.transaction():
                 await store.lock_slot(conn, self._lane.slot)
                 if self._unanswered and await store.batch_committed(conn, self._unanswered.batch_id):
@@ -364,6 +459,10 @@ class _Worker:
             if not conn.is_closed():
                 conn.remove_termination_listener(gone)
                 await conn.remove_listener("gaswarden_registry", changed)
+
+
+def _seconds_until(at: datetime) -> float:
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 def _pause_s(attempt: int, first_s: float, longest_s: float) -> float:

@@ -120,6 +120,9 @@ async def _try_part(conn: asyncpg.Connection, batch_id: int, bounds: list[Bound]
         facts = fold_facts(bounds, part.conflicted)
         if facts:
             await store.merge_device_states(conn, facts)
+        words = [(one.device_id, one.words) for one in facts if one.words is not None]
+        if words:
+            await store.merge_device_words(conn, words)
         return part
 
 

@@ -91,6 +91,12 @@ CREATE TABLE device (
     warn_lel_pct        real CHECK (warn_lel_pct > 0 AND warn_lel_pct <= 100),   -- detector set-points
     alarm_lel_pct       real CHECK (alarm_lel_pct > 0 AND alarm_lel_pct <= 100),
     made_on             date,                            -- verification / service life counts from here
+    -- for formats other than native (docs/formats.md):
+    codec               text,                            -- how its bytes are read (LoRaWAN); NULL: by the profile's name
+    site_zone           text,                            -- IANA zone of a clock that tells none
+    register_name       text,                            -- which of the sender's registers is this meter's
+    alarm_level         smallint CHECK (alarm_level IN (1, 2)),  -- of an alarm whose level the device does not tell
+    volume_kind         text NOT NULL DEFAULT 'cumulative' CHECK (volume_kind IN ('cumulative', 'interval')),
     CONSTRAINT device_identity_key UNIQUE (family, code),
     CHECK (kind <> 'meter' OR (qmin_lh IS NOT NULL AND qmax_lh IS NOT NULL AND pulse_ml IS NOT NULL)),
     CHECK (kind <> 'detector' OR alarm_lel_pct IS NOT NULL)
@@ -253,8 +259,9 @@ CREATE TABLE quarantine (
     gateway            text NOT NULL,                    -- as the topic says; '?' when it says none
     payload            bytea NOT NULL,                   -- whole, or its first bytes when larger than the limit
     payload_bytes      bigint NOT NULL,
-    reason             text NOT NULL CHECK (reason IN ('bad_topic', 'too_large', 'not_json', 'invalid_field',
-                           'unknown_gateway', 'unknown_device', 'gateway_mismatch', 'time_out_of_range', 'unstorable')),
+    reason             text NOT NULL CHECK (reason IN ('bad_topic', 'too_large', 'not_json',
+                           'invalid_field', 'not_understood', 'unknown_gateway', 'unknown_device', 'gateway_mismatch',
+                           'time_out_of_range', 'unstorable')),
     detail             text NOT NULL,                    -- names the field and the rule
     decoder            text NOT NULL,                    -- name and version, e.g. native/1
     first_received_at  timestamptz NOT NULL,
@@ -291,7 +298,11 @@ CREATE TABLE device_state (
     valve             text CHECK (valve IN ('open', 'closed')),
     leak_at           timestamptz,                       -- newest leak alarm assertion
     leak_state        text CHECK (leak_state IN ('raised', 'cleared')),
-    leak_level        smallint
+    leak_level        smallint,
+    battery_pct_at    timestamptz,                       -- newest charge in percent, from devices that tell no voltage
+    battery_pct       real,
+    presence_at       timestamptz,                       -- newest word about the device itself, from platforms that give it:
+    presence          text CHECK (presence IN ('online', 'offline', 'stale'))  -- not online: what it said is not current
 ) WITH (fillfactor = 60);
 
 CREATE TABLE gateway_state (

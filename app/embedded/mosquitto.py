@@ -31,10 +31,13 @@ pattern write gas/v1/+/%u/events
 pattern write gas/v1/+/%u/status
 pattern read gas/v1/+/%u/commands
 
-# The ingest workers hear everything but what is said to gateways.
+# The ingest workers hear everything but what is said to gateways: other formats have topics of their own. As a host of
+# Sparkplug they ask nodes for births, and say that they are there.
 user {INGEST_ACCOUNT}
 topic deny gas/v1/+/+/commands
-topic read gas/v1/#
+topic read #
+topic write spBv1.0/+/NCMD/+
+topic write spBv1.0/STATE/+
 
 # The dispatcher of commands speaks to gateways, and hears nothing.
 user {COMMANDS_ACCOUNT}

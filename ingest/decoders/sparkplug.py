@@ -83,11 +83,27 @@ class HostState:
 
 @dataclass(slots=True)
 class _Said:
-    """What one step gathers."""
+    """What one step gathers; `applied` says which stretches of it are of which message, in the order of their turn."""
 
     observations: list[Observation] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    applied: list[tuple[Heard, slice, slice]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One step, message by message.
+
+    `own` is what the message itself says, None while it waits for those before it; it then is `waits`. `released` are
+    messages that waited and have had their turn, each with what it says. Requests are not in any of them.
+    """
+
+    state: HostState
+    own: Understood | None = None
+    waits: Heard | None = None
+    released: tuple[tuple[Heard, Understood], ...] = ()
+    requests: tuple[Request, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +130,48 @@ class Host:
     def step(self, state: HostState, topic: str, payload: bytes, received_at: datetime) -> tuple[HostState, Understood]:
         """The state after one message, and what it says; raises Undecodable and changes nothing."""
         parts = topic.split("/")
-        if parts[0] == "STATE" or parts[:2] == [_NAMESPACE, "STATE"]:
+        if _is_host_state(parts):
             return state, self._host_state(state, parts, payload)
         node_id, verb, device = _route(parts)
         if verb in {"NCMD", "DCMD"}:
             return state, Understood(FAMILY, NAME, node_id, ())
         message = read_payload(payload)
         said = _Said()
+        heard = Heard(verb, device, message.seq or 0, message, received_at)
+        return self._step(state, node_id, heard, said), _understood(node_id, said, _key(node_id, heard))
+
+    def step_apart(self, state: HostState, topic: str, payload: bytes, received_at: datetime) -> Stepped:
+        """As `step`, each message by itself: whoever acknowledges messages must know what became of which."""
+        parts = topic.split("/")
+        if _is_host_state(parts) or (len(parts) > 2 and parts[2] in {"NCMD", "DCMD"}):
+            state, understood = self.step(state, topic, payload, received_at)
+            return Stepped(state, replace(understood, requests=()), requests=understood.requests)
+        node_id, verb, device = _route(parts)
+        message = read_payload(payload)
+        said = _Said()
+        heard = Heard(verb, device, message.seq or 0, message, received_at)
+        after = self._step(state, node_id, heard, said)
+        waits = heard if any(one is heard for one in after.nodes[node_id].held) else None
+        own, released = _apart(node_id, heard, said)
+        return Stepped(after, None if waits else own, waits, released, tuple(said.requests))
+
+    def tick_apart(self, state: HostState, now: datetime) -> Stepped:
+        """As `tick`, each message by itself."""
+        nodes = dict(state.nodes)
+        released: list[tuple[Heard, Understood]] = []
+        requests: list[Request] = []
+        for node_id, node in state.nodes.items():
+            said = _Said()
+            nodes[node_id] = self._overdue(node, node_id, now, said)
+            released += _apart(node_id, None, said)[1]
+            requests += said.requests
+            if self._is_forgotten(node, now):
+                del nodes[node_id]
+        return Stepped(replace(state, nodes=nodes), released=tuple(released), requests=tuple(requests))
+
+    def _step(self, state: HostState, node_id: str, heard: Heard, said: _Said) -> HostState:
+        verb, message, received_at = heard.verb, heard.payload, heard.received_at
         node = self._overdue(state.nodes.get(node_id, Node()), node_id, received_at, said)
-        key = f"{node_id}/{device}:{verb}:{message.seq}:{message.at and message.at.isoformat()}"
         if verb == "NDEATH":
             node = self._death(node, node_id, message, received_at, said)
         elif message.seq is None:
@@ -130,8 +179,8 @@ class Host:
         elif verb == "NBIRTH":
             node = self._node_birth(node, node_id, message, said)
         else:
-            node = self._sequenced(node, node_id, Heard(verb, device, message.seq, message, received_at), said)
-        return replace(state, nodes={**state.nodes, node_id: node}), _understood(node_id, said, key)
+            node = self._sequenced(node, node_id, heard, said)
+        return replace(state, nodes={**state.nodes, node_id: node})
 
     def tick(self, state: HostState, now: datetime) -> tuple[HostState, tuple[Understood, ...]]:
         """Let time pass: reorder windows that ended, each with what waited in them and its rebirth request.
@@ -145,13 +194,14 @@ class Host:
             nodes[node_id] = self._overdue(node, node_id, now, said)
             if said.requests or said.observations or said.unread:
                 found.append(_understood(node_id, said, None))
-            if (
-                not node.births
-                and node.asked_at
-                and now - node.asked_at > timedelta(seconds=10 * self.rebirth_interval_s)
-            ):
+            if self._is_forgotten(node, now):
                 del nodes[node_id]
         return replace(state, nodes=nodes), tuple(found)
+
+    def _is_forgotten(self, node: Node, now: datetime) -> bool:
+        """Whether a node never was born and does not answer."""
+        patience = timedelta(seconds=10 * self.rebirth_interval_s)
+        return not node.births and node.asked_at is not None and now - node.asked_at > patience
 
     def wake_at(self, state: HostState) -> datetime | None:
         """When the next reorder window ends; None when no message waits."""
@@ -257,7 +307,13 @@ class Host:
         return replace(node, held=(), held_since=None, skipped=frozenset(skipped)) if waiting else node
 
     def _apply(self, node: Node, node_id: str, heard: Heard, said: _Said, arrival: Moment) -> Node:
-        """What a message says in its turn."""
+        """What a message says in its turn, marked as its own."""
+        observed, unread = len(said.observations), len(said.unread)
+        node = self._take_turn(node, node_id, heard, said, arrival)
+        said.applied.append((heard, slice(observed, len(said.observations)), slice(unread, len(said.unread))))
+        return node
+
+    def _take_turn(self, node: Node, node_id: str, heard: Heard, said: _Said, arrival: Moment) -> Node:
         sent = _sent(heard.payload, arrival)
         known = node.births.get(heard.device)
         if heard.verb == "DBIRTH":
@@ -291,6 +347,46 @@ class Host:
 def decode(topic: str, payload: bytes) -> Understood:
     """What one message says to a host that has heard no other: births say all, data ask for a birth."""
     return Host().step(HostState(), topic, payload, _EPOCH)[1]
+
+
+def _is_host_state(parts: list[str]) -> bool:
+    return parts[0] == "STATE" or parts[:2] == [_NAMESPACE, "STATE"]
+
+
+def is_of_hosts(topic: str) -> bool:
+    """Whether a topic is between host applications: it says nothing of nodes or devices."""
+    return _is_host_state(topic.split("/"))
+
+
+def _key(node_id: str, heard: Heard) -> str:
+    at = heard.payload.at
+    return f"{node_id}/{heard.device}:{heard.verb}:{heard.payload.seq}:{at and at.isoformat()}"
+
+
+def _apart(
+    node_id: str, own: Heard | None, said: _Said
+) -> tuple[Understood, tuple[tuple[Heard, Understood], ...]]:
+    """Tell what the messages that had waited say from what is said by the message of this step."""
+    released = []
+    observed, unread = set(range(len(said.observations))), set(range(len(said.unread)))
+    for heard, here, there in said.applied:
+        if heard is own:
+            continue
+        observed -= set(range(here.start, here.stop))
+        unread -= set(range(there.start, there.stop))
+        part = Understood(
+            FAMILY, NAME, node_id, tuple(said.observations[here]), _key(node_id, heard), unread=tuple(said.unread[there])
+        )
+        released.append((heard, part))
+    rest = Understood(
+        FAMILY,
+        NAME,
+        node_id,
+        tuple(said.observations[place] for place in sorted(observed)),
+        _key(node_id, own) if own is not None else None,
+        unread=tuple(dict.fromkeys(said.unread[place] for place in sorted(unread))),
+    )
+    return rest, tuple(released)
 
 
 def _route(parts: list[str]) -> tuple[str, str, str]:

@@ -148,6 +148,28 @@ WHERE g.state_at IS NULL OR g.state_at <= $3;
 -- A will counts only for the current session; an older session's changes nothing.
 UPDATE gateway_state SET state = 'offline' WHERE gateway_id = $1 AND session = $2;
 
+-- apply_scoped_will(gateway_id, scope, received_at) --
+-- The end of the current session, when that is its name: the gateway is offline, and so is every device it had online.
+WITH ended AS (
+    UPDATE gateway_state SET state = 'offline'
+    WHERE gateway_id = $1 AND state = 'online' AND starts_with(session, $2::text || '@')
+    RETURNING gateway_id
+)
+UPDATE device_state s SET presence = 'offline', presence_at = greatest(s.presence_at, $3::timestamptz)
+FROM device d JOIN ended USING (gateway_id)
+WHERE d.device_id = s.device_id AND s.presence = 'online';
+
+-- merge_device_words(device_ids, battery_ats, batteries, presence_ats, presences) --
+-- Move charge and presence of devices forward, each in its own event time; their rows are there already.
+UPDATE device_state d SET
+    battery_pct = CASE WHEN i.battery_at >= d.battery_pct_at OR d.battery_pct_at IS NULL THEN coalesce(i.battery, d.battery_pct) ELSE d.battery_pct END,
+    battery_pct_at = greatest(d.battery_pct_at, i.battery_at),
+    presence = CASE WHEN i.presence_at >= d.presence_at OR d.presence_at IS NULL THEN coalesce(i.presence, d.presence) ELSE d.presence END,
+    presence_at = greatest(d.presence_at, i.presence_at)
+FROM unnest($1::int[], $2::timestamptz[], $3::real[], $4::timestamptz[], $5::text[])
+    AS i (device_id, battery_at, battery, presence_at, presence)
+WHERE d.device_id = i.device_id;
+
 -- touch_gateways(gateway_ids, received_ats, heard_ats) --
 -- Remember when something of each gateway last arrived, and up to when we know of it; neither moves back.
 INSERT INTO gateway_state AS g (gateway_id, last_received_at, heard_at)
@@ -221,7 +243,8 @@ SELECT gateway_id, code, area FROM gateway WHERE code = ANY($1::text[]);
 
 -- devices_by_identity(families, codes) --
 -- Registered devices among these identities, with what their messages are judged by.
-SELECT d.device_id, d.family, d.code, d.gateway_id, d.qmax_lh, d.register_wrap_ml, d.has_valve
+SELECT d.device_id, d.family, d.code, d.gateway_id, d.qmax_lh, d.register_wrap_ml, d.has_valve, d.pulse_ml, d.codec,
+       d.site_zone, d.register_name, d.alarm_level, d.volume_kind
 FROM device d JOIN unnest($1::text[], $2::text[]) AS i (family, code) USING (family, code);
 
 -- quarantine_page(reason, gateway, replayed, areas, after, page_size) --
@@ -321,6 +344,7 @@ WITH sent AS (
 ), gaps AS (
     SELECT device_id, at, before_at, (seq - before + 65536) % 65536 AS step FROM steps WHERE before IS NOT NULL
 )
+       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, s.battery_pct, s.presence_at, s.presence,
 SELECT g.code AS gateway, d.family, d.code AS device, sum(step - 1)::bigint AS missing, count(*) AS gaps,
        min(before_at) AS first_at, max(gaps.at) AS last_at
 FROM gaps JOIN device d USING (device_id) JOIN gateway g USING (gateway_id)
@@ -376,14 +400,16 @@ ON CONFLICT (code) DO UPDATE SET area = excluded.area, expected_interval_s = exc
 -- registered_devices(families, codes) --
 -- The registered rows of these devices, to tell added from changed from same.
 SELECT d.device_id, d.family, d.code, d.kind, g.code AS gateway, d.model, d.meter_class, d.qmin_lh, d.qmax_lh, d.pulse_ml,
-       d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on
+       d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on,
+       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind
 FROM device d JOIN gateway g USING (gateway_id) JOIN unnest($1::text[], $2::text[]) AS i (family, code)
     ON i.family = d.family AND i.code = d.code;
 
--- save_devices(codes, families, kinds, gateway_ids, models, meter_classes, qmins, qmaxes, pulses, wraps, valves, intervals, warns, alarms, made_ons) --
+-- save_devices(codes, families, kinds, gateway_ids, models, meter_classes, qmins, qmaxes, pulses, wraps, valves, intervals, warns, alarms, made_ons, codecs, site_zones, registers, alarm_levels, volume_kinds) --
 -- Add or change devices by identity.
 INSERT INTO device (code, family, kind, gateway_id, model, meter_class, qmin_lh, qmax_lh, pulse_ml, register_wrap_ml,
-                    has_valve, expected_interval_s, warn_lel_pct, alarm_lel_pct, made_on)
+                    has_valve, expected_interval_s, warn_lel_pct, alarm_lel_pct, made_on, codec, site_zone, register_name,
+                    alarm_level, volume_kind)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::real[], $8::real[],
                      $9::int[], $10::bigint[], $11::boolean[], $12::int[], $13::real[], $14::real[], $15::date[])
 ON CONFLICT (family, code) DO UPDATE SET
@@ -391,7 +417,9 @@ ON CONFLICT (family, code) DO UPDATE SET
     qmin_lh = excluded.qmin_lh, qmax_lh = excluded.qmax_lh, pulse_ml = excluded.pulse_ml,
     register_wrap_ml = excluded.register_wrap_ml, has_valve = excluded.has_valve,
     expected_interval_s = excluded.expected_interval_s, warn_lel_pct = excluded.warn_lel_pct,
-    alarm_lel_pct = excluded.alarm_lel_pct, made_on = excluded.made_on;
+    alarm_lel_pct = excluded.alarm_lel_pct, made_on = excluded.made_on, codec = excluded.codec,
+    site_zone = excluded.site_zone, register_name = excluded.register_name, alarm_level = excluded.alarm_level,
+    volume_kind = excluded.volume_kind;
 
 -- registered_installations(device_ids) --
 -- Every installation of these devices, to tell added from changed from same.
