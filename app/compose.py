@@ -19,6 +19,7 @@ from app.web import Web, serve
 from ingest import rollup, subscriber, validating
 from ingest.commanding import dispatcher
 from ingest.commanding.routes import CommandRoutes
+from ingest.proof_routes import ProofRoutes
 from ingest.routes import IngestRoutes
 from ingest.stranger_routes import StrangerRoutes
 from inspections import scheduler
@@ -152,6 +153,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *AlertRoutes(pool, default_catalog()).table(),
         *StrangerRoutes(pool).table(),  # before `/devices/{device_id}`
         *IngestRoutes(pool).table(),
+        *ProofRoutes(pool).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
     ]

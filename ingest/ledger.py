@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import asyncpg
 
+from ingest.trace import RESTART_GAP
 from sql import queries
 from sql.actor import Actor
 
-RESTART_GAP = 1_000
 _KINDS = ("stored", "duplicate", "late", "conflict", "quarantined")
 
 
@@ -75,16 +75,43 @@ def prove(lines: Sequence[Line], disagreements: Iterable[str]) -> Proof:
     return Proof(len(lines), sum(line.received for line in lines), dict(totals), (*faults, *disagreements))
 
 
-async def ledger_days(conn: asyncpg.Connection, first_day: date, last_day: date, actor: Actor) -> list[Line]:
-    """The ledger of some days, within the caller's areas."""
-    query = queries["ledger_days"]
-    rows = await conn.fetch(*query.bind(first_day=first_day, last_day=last_day, areas=actor.area_list()))
+async def ledger_days(
+    conn: asyncpg.Connection,
+    first_day: date,
+    last_day: date,
+    actor: Actor,
+    *,
+    gateway: str | None = None,
+    slot: str | None = None,
+) -> list[Line]:
+    """The ledger of some days, within the caller's areas; of one gateway or slot when it is named."""
+    query = queries["ledger_days"].bind(
+        first_day=first_day, last_day=last_day, areas=actor.area_list(), gateway=gateway, slot=slot
+    )
+    rows = await conn.fetch(*query)
     return [Line(**dict(row)) for row in rows]
 
 
-async def prove_days(conn: asyncpg.Connection, first_day: date, last_day: date, actor: Actor) -> Proof:
-    """Prove some days: every line balances, batches and ledger agree, and the rows that batches wrote are there."""
-    lines = await ledger_days(conn, first_day, last_day, actor)
+async def is_known(conn: asyncpg.Connection, *, gateway: str | None = None, slot: str | None = None) -> bool:
+    """Whether such a gateway is registered or ever was in the ledger, and such a slot ever was; None is anyone."""
+    known: bool = await conn.fetchval(*queries["ledger_knows"].bind(gateway=gateway, slot=slot))
+    return known
+
+
+async def prove_days(
+    conn: asyncpg.Connection,
+    first_day: date,
+    last_day: date,
+    actor: Actor,
+    *,
+    gateway: str | None = None,
+    slot: str | None = None,
+) -> Proof:
+    """Prove some days: every line balances, batches and ledger agree, and the rows that batches wrote are there.
+
+    With a gateway or a slot only its lines are added up; that books and rows agree is proved of everything.
+    """
+    lines = await ledger_days(conn, first_day, last_day, actor, gateway=gateway, slot=slot)
     return prove(lines, [*await ledger_against_batches(conn), *await rows_against_batches(conn, first_day, last_day)])
 
 
@@ -116,9 +143,14 @@ async def rows_against_batches(conn: asyncpg.Connection, first_day: date, last_d
 
 
 async def missing_messages(
-    conn: asyncpg.Connection, since: datetime, until: datetime, actor: Actor, restart_gap: int = RESTART_GAP
+    conn: asyncpg.Connection,
+    since: datetime,
+    until: datetime,
+    actor: Actor,
+    restart_gap: int = RESTART_GAP,
+    gateway: str | None = None,
 ) -> list[Missing]:
     """Devices whose sequence numbers have gaps between two device times, the largest loss first."""
     query = queries["missing_messages"]
     rows = await conn.fetch(*query.bind(since=since, until=until, restart_gap=restart_gap, areas=actor.area_list()))
-    return [Missing(**dict(row)) for row in rows]
+    return [Missing(**dict(row)) for row in rows if gateway in {None, row["gateway"]}]

@@ -1,6 +1,7 @@
 """Marks and findings in words, for people who look at a reading."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ingest.model import Flag
@@ -47,6 +48,15 @@ def finding_words(scope: str, rule: str, detail: Mapping[str, Any]) -> str:
         return rule if form is None else f"{rule}: {form.format(**detail, **volumes)}"
     except KeyError:
         return rule
+
+
+def reading_marks(at: datetime, flags: int, findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Our marks on a reading, and the findings (at, scope, rule, detail) about it and about its UTC day, in words."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    about = {"reading": at, "day": day}
+    return flag_words(flags) + [
+        finding_words(one["scope"], one["rule"], one["detail"]) for one in findings if one["at"] == about[one["scope"]]
+    ]
 
 
 def _volume(volume_ml: int) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import asyncpg
 
@@ -31,28 +32,52 @@ class Prospect:
     detail: str | None
 
 
-async def quarantine_page(
+async def search(
     conn: asyncpg.Connection,
-    reason: str | None,
-    gateway: str | None,
-    replayed: bool | None,
     actor: Actor,
-    after: int | None,
-    page_size: int,
+    *,
+    quarantine_id: int | None = None,
+    reason: str | None = None,
+    gateway: str | None = None,
+    device: str | None = None,
+    words: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    replayed: bool | None = None,
+    after: int | None = None,
+    page_size: int = 50,
 ) -> list[asyncpg.Record]:
-    """Quarantined messages, newest first, within the caller's areas; `after` is the last id seen."""
-    return list(
-        await conn.fetch(
-            *queries["quarantine_page"].bind(
-                reason=reason,
-                gateway=gateway,
-                replayed=replayed,
-                areas=actor.area_list(),
-                after=after,
-                page_size=page_size,
-            )
-        )
+    """Quarantined messages, newest first, within the caller's areas; None means any, `after` is the last id seen.
+
+    `device` is text inside the payload, `words` text inside payload, topic or detail, both as they are written;
+    `since` and `until` bound the time of arrival, repeats included.
+    """
+    query = queries["quarantine_search"].bind(
+        quarantine_id=quarantine_id,
+        reason=reason,
+        gateway=gateway,
+        device=device,
+        words=words,
+        since=since,
+        until=until,
+        replayed=replayed,
+        areas=actor.area_list(),
+        after=after,
+        page_size=page_size,
     )
+    return list(await conn.fetch(*query))
+
+
+def payload_shown(payload: bytes, form: Literal["auto", "text", "hex"], bytes_max: int | None = None) -> str:
+    """A payload for a person: as text, what is no UTF-8 escaped, or in hexadecimal; `auto`: text when it is."""
+    part = payload[:bytes_max]
+    if form == "auto":
+        form = "text" if _is_text(payload) else "hex"
+    return part.hex(" ") if form == "hex" else part.decode("utf-8", "backslashreplace")
+
+
+def _is_text(payload: bytes) -> bool:
+    return all(byte >= 32 or byte in b"\t\r\n" for byte in payload[:2_000]) and b"\xff" not in payload[:2_000]
 
 
 async def preview(

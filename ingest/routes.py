@@ -1,14 +1,14 @@
-"""HTTP of ingest: a device and its readings, the ledger, the quarantine."""
+"""HTTP of ingest: a device and its readings, the ledger."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ingest import ledger, quarantine
-from ingest.model import QuarantineReason
+from ingest import ledger
+from ingest.phrases import reading_marks
 from sql import queries
 from sql.actor import Actor
 from sql.errors import NotFound
@@ -16,7 +16,6 @@ from sql.errors import NotFound
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
 _OFFICE = frozenset({"officer", "administrator"})
 _EVERYBODY = frozenset({"officer", "administrator", "inspector"})
-_SHOWN_BYTES = 2_000
 
 
 class _Frozen(BaseModel):
@@ -69,7 +68,7 @@ class DeviceAnswer(_Frozen):
 
 
 class ReadingAnswer(_Frozen):
-    """One stored reading; `flags` are our marks (docs/payloads.md)."""
+    """One stored reading; `flags` are our marks (docs/payloads.md), `marks` they and the findings, in words."""
 
     at: datetime
     index_ml: int | None
@@ -84,6 +83,7 @@ class ReadingAnswer(_Frozen):
     status: int | None
     flags: int
     batch_id: int
+    marks: list[str]
 
 
 class ReadingPage(_Frozen):
@@ -107,6 +107,8 @@ class LedgerQuery(_Frozen):
 
     first_day: date | None = Field(None, description="Default: today (UTC).")
     last_day: date | None = Field(None, description="Default: the first day.")
+    gateway: str | None = Field(None, max_length=64, pattern=r"^[^\x00]*$", description="Lines of this gateway alone.")
+    slot: str | None = Field(None, max_length=64, pattern=r"^[^\x00]*$", description="Lines of this worker alone.")
 
 
 class LedgerLine(_Frozen):
@@ -146,40 +148,6 @@ class LedgerAnswer(_Frozen):
     missing: list[MissingLine]
 
 
-class QuarantineQuery(_Frozen):
-    """Which quarantined messages."""
-
-    reason: QuarantineReason | None = None
-    gateway: str | None = Field(None, max_length=64)
-    replayed: bool | None = Field(False, description="Only those that left quarantine, or only those that wait.")
-    after: int | None = Field(None, description="Cursor: `next` of the page before.")
-    limit: int = Field(50, ge=1, le=500)
-
-
-class QuarantinedAnswer(_Frozen):
-    """One quarantined message. `payload` is its beginning as text, what is no UTF-8 escaped."""
-
-    quarantine_id: int
-    topic: str
-    gateway: str
-    reason: QuarantineReason
-    detail: str
-    decoder: str
-    first_received_at: datetime
-    last_received_at: datetime
-    times: int
-    replayed_at: datetime | None
-    payload_bytes: int
-    payload: str
-
-
-class QuarantinePage(_Frozen):
-    """Quarantined messages, newest first; `next` is the cursor of the following page."""
-
-    items: list[QuarantinedAnswer]
-    next: int | None
-
-
 class IngestRoutes:
     """Handlers of the ingest package."""
 
@@ -193,7 +161,6 @@ class IngestRoutes:
             ("GET", "/devices/{device_id}", _EVERYBODY, self.device),
             ("GET", "/devices/{device_id}/readings", _EVERYBODY, self.readings),
             ("GET", "/ledger", _OFFICE, self.ledger),
-            ("GET", "/quarantine", _OFFICE, self.quarantine),
         ]
 
     async def device_by_code(self, family: str, code: str, actor: Actor) -> DeviceAnswer:
@@ -221,8 +188,16 @@ class IngestRoutes:
                 device_id=device_id, since=since, until=until, after=query.after, page_size=query.limit + 1
             )
         )
-        items = [ReadingAnswer.model_validate(dict(row)) for row in rows[: query.limit]]
+        items = await self._with_marks(device_id, rows[: query.limit])
         return ReadingPage(items=items, next=items[-1].at if len(rows) > query.limit else None)
+
+    async def _with_marks(self, device_id: int, rows: Sequence[asyncpg.Record]) -> list[ReadingAnswer]:
+        if not rows:
+            return []
+        findings = await self._pool.fetch(
+            *queries["findings_of_readings"].bind(device_id=device_id, first_at=rows[-1]["at"], last_at=rows[0]["at"])
+        )
+        return [ReadingAnswer(**dict(row), marks=reading_marks(row["at"], row["flags"], findings)) for row in rows]
 
     async def ledger(self, query: LedgerQuery, actor: Actor) -> LedgerAnswer:
         """What became of every message of some days, and which never came."""
@@ -231,9 +206,9 @@ class IngestRoutes:
         since = datetime.combine(first_day, datetime.min.time(), UTC)
         until = datetime.combine(last_day + timedelta(days=1), datetime.min.time(), UTC)
         async with self._pool.acquire() as conn:
-            lines = await ledger.ledger_days(conn, first_day, last_day, actor)
+            lines = await ledger.ledger_days(conn, first_day, last_day, actor, gateway=query.gateway, slot=query.slot)
             faults = await ledger.ledger_against_batches(conn)
-            missing = await ledger.missing_messages(conn, since, until, actor)
+            missing = await ledger.missing_messages(conn, since, until, actor, gateway=query.gateway)
         proof = ledger.prove(lines, faults)
         return LedgerAnswer(
             balances=proof.balances,
@@ -243,17 +218,3 @@ class IngestRoutes:
             items=[LedgerLine.model_validate(line, from_attributes=True) for line in lines],
             missing=[MissingLine.model_validate(one, from_attributes=True) for one in missing],
         )
-
-    async def quarantine(self, query: QuarantineQuery, actor: Actor) -> QuarantinePage:
-        """Messages that could not be stored, newest first, with the reason."""
-        async with self._pool.acquire() as conn:
-            rows = await quarantine.quarantine_page(
-                conn, query.reason, query.gateway, query.replayed, actor, query.after, query.limit + 1
-            )
-        items = [QuarantinedAnswer.model_validate(_shown(row)) for row in rows[: query.limit]]
-        return QuarantinePage(items=items, next=items[-1].quarantine_id if len(rows) > query.limit else None)
-
-
-def _shown(row: asyncpg.Record) -> dict[str, Any]:
-    text = row["payload"][:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    return dict(row) | {"payload": text}

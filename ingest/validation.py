@@ -53,7 +53,7 @@ Scope = Literal["reading", "day"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says of a reading (`at`: its moment) or of a UTC day (`at`: its start), with the figures it went by."""
+    """What a rule says of a reading (`at`: its moment) or of a UTC day (`at`: its start), and by which figures."""
 
     device_id: int
     at: datetime

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 import asyncpg
@@ -12,6 +12,7 @@ from app.commands.terminal import (
     JsonOption,
     WentWrong,
     as_date,
+    as_moment,
     console_actor,
     say,
     show_json,
@@ -21,11 +22,12 @@ from app.commands.terminal import (
 )
 from app.settings import Settings
 from ingest import ledger, quarantine
+from ingest.model import QuarantineReason
+from sql.errors import NotFound
 
 quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be stored, and their replay.")
 
 _KINDS = ("received", "stored", "duplicate", "late", "conflict", "quarantined")
-_SHOWN_BYTES = 4_096
 IdsArgument = Annotated[list[int] | None, typer.Argument(help="Ids from `quarantine list`; none: all that wait.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Only messages quarantined for this reason.")]
 
@@ -33,43 +35,57 @@ ReasonOption = Annotated[str | None, typer.Option(help="Only messages quarantine
 def show_ledger(
     context: typer.Context,
     day: Annotated[str | None, typer.Option(help="UTC day of arrival, YYYY-MM-DD; default: today.")] = None,
+    last_day: Annotated[str | None, typer.Option(help="Last of several days; default: the same day.")] = None,
+    gateway: Annotated[str | None, typer.Option(help="Only lines of this gateway ('?': of none we know).")] = None,
+    slot: Annotated[str | None, typer.Option(help="Only lines of this worker.")] = None,
     by_gateway: Annotated[bool, typer.Option("--by-gateway", help="A line for each gateway.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that every message of a day has one disposition and that its rows are there; show what never arrived.
 
-    Exit codes: 0 it balances, 1 it does not (each fault is a sentence), 2 wrong usage or settings.
+    That books and rows agree is proved of all gateways and workers, whatever lines are shown.
+    Exit codes: 0 it balances, 1 it does not (each fault is a sentence), or there is no such gateway or worker, 2 wrong
+    usage or settings.
     """
-    wanted = as_date(day) or datetime.now(UTC).date()
+    first = as_date(day) or datetime.now(UTC).date()
+    last = as_date(last_day) or first
+    if last < first:
+        raise typer.BadParameter("the last day is before the first")
+    chosen = {"gateway": gateway, "slot": slot}
 
     async def prove(conn: asyncpg.Connection) -> tuple[ledger.Proof, list[ledger.Line], list[ledger.Missing]]:
-        actor, since = console_actor(), datetime.combine(wanted, time(), UTC)
-        proof = await ledger.prove_days(conn, wanted, wanted, actor)
-        lines = await ledger.ledger_days(conn, wanted, wanted, actor)
-        return proof, lines, await ledger.missing_messages(conn, since, since + timedelta(days=1), actor)
+        actor, since = console_actor(), datetime.combine(first, time(), UTC)
+        until = datetime.combine(last + timedelta(days=1), time(), UTC)
+        lines = await ledger.ledger_days(conn, first, last, actor, **chosen)
+        if not lines and not await ledger.is_known(conn, **chosen):
+            raise NotFound(" and ".join(f"no {name} {value}" for name, value in chosen.items() if value is not None))
+        proof = await ledger.prove_days(conn, first, last, actor, **chosen)
+        return proof, lines, await ledger.missing_messages(conn, since, until, actor, gateway=gateway)
 
     proof, lines, missing = with_connection(context, prove)
+    days = str(first) if last == first else f"{first} to {last}"
     if as_json:
-        totals = {"day": wanted, "balances": proof.balances, "received": proof.received, **proof.by_kind}
+        totals = {"day": first, "last_day": last, "balances": proof.balances, "received": proof.received}
         gaps = [asdict(one) for one in missing]
-        show_json({**totals, "faults": proof.faults, "items": [asdict(line) for line in lines], "missing": gaps})
+        items = [asdict(line) for line in lines]
+        show_json({**totals, **proof.by_kind, "faults": proof.faults, "items": items, "missing": gaps})
     else:
-        _show_ledger_tables(wanted, lines, missing, by_gateway=by_gateway)
+        _show_ledger_tables(days, lines, missing, by_day=last > first, by_gateway=by_gateway or gateway is not None)
     if not proof.balances:
         raise WentWrong("\n".join(("the ledger does not balance", *proof.faults)))
     if not as_json:
-        say(f"the ledger of {wanted} balances")
+        say(f"the ledger of {days} balances")
 
 
 def _show_ledger_tables(
-    day: date, lines: list[ledger.Line], missing: list[ledger.Missing], *, by_gateway: bool
+    days: str, lines: list[ledger.Line], missing: list[ledger.Missing], *, by_day: bool, by_gateway: bool
 ) -> None:
+    keys = [*(["day"] if by_day else []), "slot", *(["gateway"] if by_gateway else [])]
     sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * len(_KINDS))
     for line in lines:
-        key = (line.slot, line.gateway) if by_gateway else (line.slot,)
+        key = tuple(str(getattr(line, name)) for name in keys)
         sums[key] = [total + getattr(line, kind) for total, kind in zip(sums[key], _KINDS, strict=True)]
-    keys = ("slot", "gateway") if by_gateway else ("slot",)
-    show_table(f"Ledger of {day}", [*keys, *_KINDS], [(*key, *total) for key, total in sorted(sums.items())])
+    show_table(f"Ledger of {days}", [*keys, *_KINDS], [(*key, *total) for key, total in sorted(sums.items())])
     if missing:
         columns = ["gateway", "device", "missing", "gaps", "from", "to"]
         rows = [(one.gateway, one.device, one.missing, one.gaps, one.first_at, one.last_at) for one in missing]
@@ -81,17 +97,34 @@ def quarantine_list(
     context: typer.Context,
     reason: ReasonOption = None,
     gateway: Annotated[str | None, typer.Option(help="Only messages of this gateway.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only payloads that contain this code.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only what has this text in payload, topic or detail.")] = None,
+    since: Annotated[str | None, typer.Option(help="Arrived at this moment or later, ISO 8601 with a zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Arrived before this moment.")] = None,
     replayed: Annotated[bool, typer.Option("--replayed", help="Those that left quarantine instead.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most messages shown.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List messages in quarantine, newest first.
+    """Search the messages in quarantine, newest first.
 
     Exit codes: 0 listed, 1 the database does not answer, 2 wrong usage or settings.
     """
+    first, last = as_moment(since), as_moment(until)
+    _check_reason(reason)
 
     async def page(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-        return await quarantine.quarantine_page(conn, reason, gateway, replayed, console_actor(), None, limit)
+        return await quarantine.search(
+            conn,
+            console_actor(),
+            reason=reason,
+            gateway=gateway,
+            device=device,
+            words=text,
+            replayed=replayed,
+            page_size=limit,
+            since=first,
+            until=last,
+        )
 
     found = with_connection(context, page)
     if as_json:
@@ -101,23 +134,37 @@ def quarantine_list(
     show_table("Quarantine", columns, [[row[column] for column in columns] for row in found])
 
 
+def _check_reason(reason: str | None) -> None:
+    if reason is not None and reason not in set(QuarantineReason):
+        raise typer.BadParameter(f"{reason} is no reason: they are {', '.join(QuarantineReason)}")
+
+
 @quarantine_commands.command("show")
-def quarantine_show(context: typer.Context, quarantine_id: int) -> None:
-    """Show one message whole: where it came from, why it was refused, its payload.
+def quarantine_show(
+    context: typer.Context,
+    quarantine_id: int,
+    as_hex: Annotated[bool, typer.Option("--hex", help="The payload in hexadecimal, also when it is text.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one message whole: where it came from, why it was refused, its payload as text or in hexadecimal.
 
     Exit codes: 0 shown, 1 there is no such message, 2 wrong usage or settings.
     """
 
     async def one(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-        return await quarantine.quarantine_page(conn, None, None, None, console_actor(), quarantine_id + 1, 1)
+        return await quarantine.search(conn, console_actor(), quarantine_id=quarantine_id, page_size=1)
 
     found = with_connection(context, one)
-    if not found or found[0]["quarantine_id"] != quarantine_id:
+    if not found:
         raise WentWrong(f"there is no message {quarantine_id} in quarantine")
+    payload = quarantine.payload_shown(found[0]["payload"], "hex" if as_hex else "auto")
+    if as_json:
+        show_json(dict(found[0]) | {"payload": payload})
+        return
     for key, value in found[0].items():
         if key != "payload":
             typer.echo(f"{key + ':':20}{'' if value is None else value}")
-    typer.echo("\n" + found[0]["payload"][:_SHOWN_BYTES].decode("utf-8", "backslashreplace"))
+    typer.echo("\n" + payload)
 
 
 @quarantine_commands.command("replay")
@@ -132,6 +179,7 @@ def quarantine_replay(
 
     Exit codes: 0 done, 1 the database does not answer, 2 wrong usage or settings.
     """
+    _check_reason(reason)
     if preview:
         _preview(context, ids, reason, as_json=as_json)
         return

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -123,6 +123,19 @@ def as_date(text: str | None) -> date | None:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text} is not a day written YYYY-MM-DD") from None
+
+
+def as_moment(text: str | None) -> datetime | None:
+    """A moment in ISO 8601 with its zone, as 2026-11-20T08:12:31+08:00; raises typer.BadParameter."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not a moment written 2026-11-20T08:12:31+08:00") from None
+    if at.tzinfo is None:
+        raise typer.BadParameter(f"{text} names no zone: add Z for UTC, or an offset as +08:00")
+    return at.astimezone(UTC)
 
 
 def show_json(value: object) -> None:

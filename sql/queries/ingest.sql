@@ -247,18 +247,6 @@ SELECT d.device_id, d.family, d.code, d.gateway_id, d.qmax_lh, d.register_wrap_m
        d.site_zone, d.register_name, d.alarm_level, d.volume_kind
 FROM device d JOIN unnest($1::text[], $2::text[]) AS i (family, code) USING (family, code);
 
--- quarantine_page(reason, gateway, replayed, areas, after, page_size) --
--- Quarantined messages, newest first, after a keyset cursor; NULL means any. A caller with areas sees the topics of those.
-SELECT quarantine_id, topic, gateway, payload, payload_bytes, reason, detail, decoder, first_received_at,
-       last_received_at, times, replayed_at
-FROM quarantine
-WHERE ($1::text IS NULL OR reason = $1)
-  AND ($2::text IS NULL OR gateway = $2)
-  AND ($3::boolean IS NULL OR (replayed_at IS NOT NULL) = $3)
-  AND ($4::text[] IS NULL OR split_part(topic, '/', 3) = ANY($4))
-  AND ($5::bigint IS NULL OR quarantine_id < $5)
-ORDER BY quarantine_id DESC LIMIT $6;
-
 -- waiting_quarantine(ids, reason, after, page_size) --
 -- Messages that wait in quarantine, oldest first, whole ones only; NULL means any.
 SELECT quarantine_id, topic, payload, first_received_at, reason
@@ -273,12 +261,13 @@ ORDER BY quarantine_id LIMIT $4;
 -- These messages left quarantine in this batch.
 UPDATE quarantine SET replayed_at = $2, replay_batch_id = $3 WHERE quarantine_id = ANY($1::bigint[]);
 
--- ledger_days(first_day, last_day, areas) --
--- The ledger by day, slot and gateway; a caller with areas sees the gateways of those.
+-- ledger_days(first_day, last_day, areas, gateway, slot) --
+-- The ledger by day, slot and gateway, of all or of one; a caller with areas sees the gateways of those.
 SELECT l.day, l.slot, l.gateway, l.received, l.stored, l.duplicate, l.late, l.conflict, l.quarantined
 FROM ledger l
 WHERE l.day BETWEEN $1 AND $2
   AND ($3::text[] IS NULL OR l.gateway IN (SELECT code FROM gateway WHERE area = ANY($3)))
+  AND ($4::text IS NULL OR l.gateway = $4) AND ($5::text IS NULL OR l.slot = $5)
 ORDER BY l.day, l.slot, l.gateway;
 
 -- ledger_against_batches() --

@@ -10,9 +10,10 @@ from ingest.client import BrokerParams
 from ingest.formats import read_message
 from ingest.ledger import missing_messages, prove_days
 from ingest.model import Disposition, Message, Tally
+from ingest.proof_routes import ProofRoutes, QuarantineQuery
 from ingest.quarantine import preview, replay
 from ingest.registry import DeviceRow, GatewayRow, InstallationRow, save_devices, save_gateways, save_installations
-from ingest.routes import IngestRoutes, LedgerQuery, QuarantineQuery, ReadingQuery
+from ingest.routes import IngestRoutes, LedgerQuery, ReadingQuery
 from ingest.subscriber import IngestParams, Lane, _Worker
 from sql.actor import Actor
 from sql.errors import NotFound
@@ -215,7 +216,8 @@ async def test_ledger_and_quarantine_are_shown(city: Database, pool: asyncpg.Poo
     routes = IngestRoutes(pool)
     ledger = await routes.ledger(LedgerQuery(), _OFFICER)
     assert (ledger.balances, ledger.received, ledger.by_disposition["quarantined"]) == (True, 2, 1)
-    page = await routes.quarantine(QuarantineQuery(), _OFFICER)
+    proof = ProofRoutes(pool)
+    page = await proof.quarantine(QuarantineQuery(), _OFFICER)
     assert [(one.reason, one.payload) for one in page.items] == [("not_json", '{"caf\\xe9')]
-    assert (await routes.quarantine(QuarantineQuery(), _ELSEWHERE)).items == []
+    assert (await proof.quarantine(QuarantineQuery(), _ELSEWHERE)).items == []
     assert (await routes.ledger(LedgerQuery(), _ELSEWHERE)).items == []

@@ -1,0 +1,124 @@
+"""Collects what is known of one message (ingest/trace.py says what that means), and shows conflicts."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from ingest import quarantine
+from ingest.formats import read_message
+from ingest.model import Decoded, Report
+from ingest.trace import Subject, Trace, gaps_in
+from sql import queries
+from sql.actor import Actor
+from sql.errors import Conflict
+
+_HOUR = timedelta(hours=1)
+_QUARANTINE_MAX = 200
+
+
+async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor, family: str | None = None) -> Trace:
+    """Everything known of the message of a device that tells of the moment `at`, within the caller's areas.
+
+    Raises Conflict when devices of several families have that code and none is named.
+    """
+    subject = await _subject(conn, code, family, actor)
+    waiting = await _quarantined(conn, code, at, actor)
+    if subject.device_id is None:
+        return Trace(subject, at, quarantined=waiting)
+    readings = await _rows(conn, "traced_readings", device_id=subject.device_id, at=at)
+    events = await _rows(conn, "traced_events", device_id=subject.device_id, at=at)
+    found = await conflicts_page(conn, actor, device_id=subject.device_id, since=at, until=at + timedelta.resolution)
+    numbered = await _rows(conn, "traced_numbers", device_id=subject.device_id, at=at)
+    exact = next((row for row in readings if row["at"] == at), None)
+    return Trace(
+        subject,
+        at,
+        reading=exact,
+        nearest=tuple(row for row in readings if row["at"] != at),
+        events=tuple(events),
+        conflicts=tuple(dict(row) for row in found),
+        quarantined=waiting,
+        gaps=gaps_in([(row["at"], row["seq"]) for row in numbered]),
+        ledger=await _ledger(conn, subject, exact or next(iter(events), None), at),
+    )
+
+
+async def conflicts_page(
+    conn: asyncpg.Connection,
+    actor: Actor,
+    *,
+    device_id: int | None = None,
+    code: str | None = None,
+    source: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: int | None = None,
+    page_size: int = 50,
+) -> list[asyncpg.Record]:
+    """Conflicts, newest first, within the caller's areas; `after` is the last id seen."""
+    query = queries["conflicts_page"].bind(
+        device_id=device_id,
+        code=code,
+        source=source,
+        since=since,
+        until=until,
+        areas=actor.area_list(),
+        after=after,
+        page_size=page_size,
+    )
+    return list(await conn.fetch(*query))
+
+
+async def _subject(conn: asyncpg.Connection, code: str, family: str | None, actor: Actor) -> Subject:
+    rows = await conn.fetch(*queries["devices_of_code"].bind(code=code, family=family, areas=actor.area_list()))
+    if not rows:
+        return Subject(code, family)
+    if len(rows) > 1:
+        raise Conflict(f"{code} is a device of several families, name one: {', '.join(row['family'] for row in rows)}")
+    return Subject(code, rows[0]["family"], rows[0]["device_id"], rows[0]["gateway"])
+
+
+async def _quarantined(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor) -> tuple[dict[str, Any], ...]:
+    """Messages in quarantine that name the device and tell of the moment.
+
+    Of those that we cannot read: the ones that arrived within two days after it.
+    """
+    rows = await quarantine.search(
+        conn, actor, device=code, since=at - timedelta(days=1), replayed=None, page_size=_QUARANTINE_MAX
+    )
+    return tuple(
+        {name: value for name, value in row.items() if name != "payload"} for row in rows if _tells_of(row, code, at)
+    )
+
+
+def _tells_of(row: asyncpg.Record, code: str, at: datetime) -> bool:
+    content = read_message(row["topic"], row["payload"], row["first_received_at"]).content
+    if not isinstance(content, Decoded):
+        arrived: datetime = row["first_received_at"]
+        return at <= arrived + timedelta(minutes=10) and arrived - at <= timedelta(days=2)
+    return any(
+        getattr(item, "device", None) == code and (item.at == at or (isinstance(item, Report) and _freezes(item, at)))
+        for item in content.items
+    )
+
+
+def _freezes(report: Report, at: datetime) -> bool:
+    if report.frozen_from is None:
+        return False
+    hours, rest = divmod(at - report.frozen_from, _HOUR)
+    known = 1 <= hours <= len(report.frozen_ml) and report.frozen_ml[hours - 1] is not None
+    return known and not rest
+
+
+async def _ledger(
+    conn: asyncpg.Connection, subject: Subject, row: dict[str, Any] | None, at: datetime
+) -> tuple[dict[str, Any], ...]:
+    arrived = at if row is None else row.get("received_at") or row.get("last_received_at") or at
+    slot = None if row is None else row["slot"]
+    day = arrived.astimezone(UTC).date()
+    return tuple(await _rows(conn, "traced_ledger", day=day, slot=slot, gateway=subject.gateway))
+
+
+async def _rows(conn: asyncpg.Connection, name: str, **values: object) -> list[dict[str, Any]]:
+    return [dict(row) for row in await conn.fetch(*queries[name].bind(**values))]
