@@ -61,6 +61,7 @@ class TraceAnswer(_Frozen):
     events: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
     quarantined: list[dict[str, Any]]
+    unreadable: list[dict[str, Any]]
     gaps: list[GapAnswer]
     ledger: list[dict[str, Any]]
 
@@ -241,6 +242,7 @@ class ProofRoutes:
             events=list(found.events),
             conflicts=list(found.conflicts),
             quarantined=list(found.quarantined),
+            unreadable=list(found.unreadable),
             gaps=[GapAnswer.model_validate(gap, from_attributes=True) for gap in found.gaps],
             ledger=list(found.ledger),
         )

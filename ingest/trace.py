@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
     REPLAYED = "replayed"
     MISSING = "missing"
+    PERHAPS_QUARANTINED = "perhaps_quarantined"
     UNKNOWN = "unknown"
 
 
@@ -54,6 +55,7 @@ class Trace:
     events: tuple[dict[str, Any], ...] = ()
     conflicts: tuple[dict[str, Any], ...] = ()
     quarantined: tuple[dict[str, Any], ...] = ()
+    unreadable: tuple[dict[str, Any], ...] = ()  # in quarantine, name the device, tell no moment that we can read
     gaps: tuple[Gap, ...] = ()
     ledger: tuple[dict[str, Any], ...] = ()
 
@@ -67,7 +69,9 @@ class Trace:
         if self.quarantined:
             waits = any(one["replayed_at"] is None for one in self.quarantined)
             return Outcome.QUARANTINED if waits else Outcome.REPLAYED
-        return Outcome.MISSING if any(gap.after_at < self.at < gap.before_at for gap in self.gaps) else Outcome.UNKNOWN
+        if any(gap.after_at < self.at < gap.before_at for gap in self.gaps):
+            return Outcome.MISSING
+        return Outcome.PERHAPS_QUARANTINED if self.unreadable else Outcome.UNKNOWN
 
     @property
     def sentence(self) -> str:
@@ -90,15 +94,17 @@ def _parts(trace: Trace) -> Iterator[str]:
         case Outcome.STORED | Outcome.CONFLICT:
             yield from _stored(trace)
         case Outcome.QUARANTINED | Outcome.REPLAYED:
-            yield _quarantined(trace.quarantined)
+            yield f"the message {_quarantined(trace.quarantined)}"
         case Outcome.MISSING:
             gap = next(gap for gap in trace.gaps if gap.after_at < trace.at < gap.before_at)
             yield (
                 f"nothing arrived, and {_messages(gap.missing)} sent between {_moment(gap.after_at)} (number "
                 f"{gap.after_seq}) and {_moment(gap.before_at)} (number {gap.before_seq}) never did."
             )
-        case _:
+        case Outcome.UNKNOWN:
             yield _unknown(trace)
+    if trace.unreadable and trace.outcome in {Outcome.MISSING, Outcome.PERHAPS_QUARANTINED}:
+        yield f"A message that names the device and no moment that can be read {_quarantined(trace.unreadable)}"
 
 
 def _stored(trace: Trace) -> Iterator[str]:

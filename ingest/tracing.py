@@ -1,5 +1,6 @@
 """Collects what is known of one message (ingest/trace.py says what that means), and shows conflicts."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,9 +24,9 @@ async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor,
     Raises Conflict when devices of several families have that code and none is named.
     """
     subject = await _subject(conn, code, family, actor)
-    waiting = await _quarantined(conn, code, at, actor)
+    waiting, unreadable = await _quarantined(conn, code, at, actor)
     if subject.device_id is None:
-        return Trace(subject, at, quarantined=waiting)
+        return Trace(subject, at, quarantined=waiting, unreadable=unreadable)
     readings = await _rows(conn, "traced_readings", device_id=subject.device_id, at=at)
     events = await _rows(conn, "traced_events", device_id=subject.device_id, at=at)
     found = await conflicts_page(conn, actor, device_id=subject.device_id, since=at, until=at + timedelta.resolution)
@@ -39,6 +40,7 @@ async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor,
         events=tuple(events),
         conflicts=tuple(dict(row) for row in found),
         quarantined=waiting,
+        unreadable=unreadable,
         gaps=gaps_in([(row["at"], row["seq"]) for row in numbered]),
         ledger=await _ledger(conn, subject, exact or next(iter(events), None), at),
     )
@@ -79,28 +81,39 @@ async def _subject(conn: asyncpg.Connection, code: str, family: str | None, acto
     return Subject(code, rows[0]["family"], rows[0]["device_id"], rows[0]["gateway"])
 
 
-async def _quarantined(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor) -> tuple[dict[str, Any], ...]:
-    """Messages in quarantine that name the device and tell of the moment.
-
-    Of those that we cannot read: the ones that arrived within two days after it.
-    """
+async def _quarantined(
+    conn: asyncpg.Connection, code: str, at: datetime, actor: Actor
+) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    """Messages in quarantine that name the device: those that tell of the moment, and those that may."""
     rows = await quarantine.search(
         conn, actor, device=code, since=at - timedelta(days=1), replayed=None, page_size=_QUARANTINE_MAX
     )
-    return tuple(
-        {name: value for name, value in row.items() if name != "payload"} for row in rows if _tells_of(row, code, at)
-    )
+    told = [
+        (_tells_of(row, code, at), {name: value for name, value in row.items() if name != "payload"}) for row in rows
+    ]
+    return tuple(one for tells, one in told if tells), tuple(one for tells, one in told if tells is None)
 
 
-def _tells_of(row: asyncpg.Record, code: str, at: datetime) -> bool:
+def _tells_of(row: asyncpg.Record, code: str, at: datetime) -> bool | None:
+    """Whether a message tells of the moment; None when it may: it cannot be read, and arrived in the two days after."""
     content = read_message(row["topic"], row["payload"], row["first_received_at"]).content
-    if not isinstance(content, Decoded):
-        arrived: datetime = row["first_received_at"]
-        return at <= arrived + timedelta(minutes=10) and arrived - at <= timedelta(days=2)
-    return any(
-        getattr(item, "device", None) == code and (item.at == at or (isinstance(item, Report) and _freezes(item, at)))
-        for item in content.items
-    )
+    if isinstance(content, Decoded):
+        mine = [item for item in content.items if getattr(item, "device", None) == code]
+        return any(item.at == at or (isinstance(item, Report) and _freezes(item, at)) for item in mine)
+    said = _moment_in(row["payload"])
+    if said is not None:
+        return said == at
+    arrived: datetime = row["first_received_at"]
+    return None if timedelta(minutes=-10) <= arrived - at <= timedelta(days=2) else False
+
+
+def _moment_in(payload: bytes) -> datetime | None:
+    """The moment that a refused message gives, when it is an object of JSON with one at all."""
+    try:
+        at = datetime.fromisoformat(json.loads(payload)["at"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return None if at.tzinfo is None else at
 
 
 def _freezes(report: Report, at: datetime) -> bool:

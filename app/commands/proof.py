@@ -60,6 +60,7 @@ def _show_facts(found: Trace) -> None:
         ("Events", found.events),
         ("Conflicts", found.conflicts),
         ("Quarantine", found.quarantined),
+        ("Quarantine: names the device, its moment cannot be read", found.unreadable),
         ("Missing by sequence number", [asdict(gap) for gap in found.gaps]),
         ("Ledger of the day of arrival", found.ledger),
     )
