@@ -21,7 +21,7 @@ from mqtt5 import PublishPacket
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ingest import store
+from ingest import lag, store
 from ingest.batch import BatchParams, Buffer
 from ingest.binding import bind_message
 from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
@@ -39,7 +39,6 @@ log = structlog.get_logger()
 
 _CONNECTED = Gauge("gaswarden_ingest_connected", "1 while connected to the broker.", ["slot"])
 _DATABASE_OK = Gauge("gaswarden_ingest_database_ok", "1 unless the last transaction failed.", ["slot"])
-_WAITING = Gauge("gaswarden_ingest_waiting", "Messages delivered and not yet in a transaction.", ["slot"])
 _RECEIVED = Counter("gaswarden_ingest_received", "Messages delivered by the broker.", ["slot"])
 _DISPOSED = Counter("gaswarden_ingest_messages", "Messages committed, by disposition.", ["slot", "disposition"])
 _ROWS = Counter("gaswarden_ingest_rows", "Rows committed, by table.", ["slot", "table"])
@@ -199,6 +198,7 @@ class _Worker:
         self._draining = False
         self._unanswered: Tally | None = None  # of a COMMIT whose answer may have been lost
         self._expect_repeats = False
+        self._in_transaction = 0
 
     # ---- intake
 
@@ -330,6 +330,7 @@ class _Worker:
 
     async def commit_batches(self) -> None:
         """Take a batch whenever one is due, commit it, acknowledge it; one at a time, in order."""
+        self._show_load()
         try:
             while True:
                 await self._until_due()
@@ -338,15 +339,24 @@ class _Worker:
                 self._idle.set()
         finally:
             self._idle.set()
+            lag.WAITING.remove(self._lane.slot)
+            lag.IN_FLIGHT.remove(self._lane.slot)
+
+    def _show_load(self) -> None:
+        """Let the metrics ask what waits, so that they are right while a transaction hangs, too."""
+        lag.WAITING.labels(self._lane.slot).set_function(lambda: len(self._buffer))
+        lag.IN_FLIGHT.labels(self._lane.slot).set_function(lambda: len(self._buffer) + self._in_transaction)
 
     async def _commit_one(self) -> None:
         messages = self._buffer.take()
         if not self._buffer.is_full:
             self._room.set()
-        _WAITING.labels(self._lane.slot).set(len(self._buffer))
+        self._in_transaction = len(messages)
         ours = [message for message in messages if isinstance(message, Message)]
+        lag.observe_taken(self._lane.slot, ours, datetime.now(UTC))
         tally = await self._commit(ours) if ours else None
         await self._acknowledge(messages)
+        self._in_transaction = 0
         if tally is not None:
             self._count(tally)
 
@@ -383,6 +393,7 @@ class _Worker:
             self._unanswered = None
             self._expect_repeats = tally.had_repeats
             _COMMIT_S.labels(slot).observe(time.monotonic() - started_s)
+            lag.observe_committed(slot, messages, datetime.now(UTC))
             return tally
 
     async def _attempt(self, messages: Sequence[Message]) -> Tally:
