@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import commanding, desk, gateways, history, people, proof, service, storage, telemetry
+from app.commands import commanding, decode, desk, gateways, history, people, proof, service, storage, telemetry
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.demo.command import demo
@@ -53,6 +53,7 @@ cli.command("import")(desk.import_registry)
 cli.command("import-readings")(history.import_readings)
 cli.add_typer(storage.storage, name="storage")
 cli.command("ledger")(telemetry.show_ledger)
+cli.command()(decode.decode)
 cli.command("trace")(proof.show_trace)
 cli.command("conflicts")(proof.show_conflicts)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")

@@ -9,10 +9,12 @@ from typing import Literal
 import asyncpg
 
 from ingest import store
-from ingest.binding import bind_message
 from ingest.directory import Directory
 from ingest.formats import read_message
+from ingest.intake import read_foreign
 from ingest.model import Bound, Message, QuarantineReason, Refused, Tally
+from ingest.settling import judge_message
+from ingest.sources import SourceParams, source_of
 from ingest.transaction import write_batch
 from sql import audit, queries
 from sql.actor import Actor
@@ -81,7 +83,11 @@ def _is_text(payload: bytes) -> bool:
 
 
 async def preview(
-    conn: asyncpg.Connection, at: datetime, ids: Sequence[int] | None = None, reason: str | None = None
+    conn: asyncpg.Connection,
+    at: datetime,
+    ids: Sequence[int] | None = None,
+    reason: str | None = None,
+    sources: Sequence[SourceParams] = (),
 ) -> list[Prospect]:
     """What a replay at `at` would do with the waiting messages, all or those chosen; nothing is changed.
 
@@ -91,13 +97,18 @@ async def preview(
     after = 0
     while page := await _waiting(conn, ids, reason, after):
         after = page[-1]["quarantine_id"]
-        judged = await _judge(conn, [_message(row) for row in page], at)
+        judged = await _judge(conn, [_message(row, sources) for row in page], at)
         prospects += [_prospect(row, one) for row, one in zip(page, judged, strict=True)]
     return prospects
 
 
 async def replay(
-    pool: asyncpg.Pool, actor: Actor, at: datetime, ids: Sequence[int] | None = None, reason: str | None = None
+    pool: asyncpg.Pool,
+    actor: Actor,
+    at: datetime,
+    ids: Sequence[int] | None = None,
+    reason: str | None = None,
+    sources: Sequence[SourceParams] = (),
 ) -> Counter[str]:
     """Store what can be stored now, page by page, and return how many became what.
 
@@ -109,14 +120,14 @@ async def replay(
     async with pool.acquire() as conn:
         while page := await _waiting(conn, ids, reason, after):
             after = page[-1]["quarantine_id"]
-            tally = await _replay_page(conn, page, actor, at)
+            tally = await _replay_page(conn, [_message(row, sources) for row in page], actor, at)
             outcome.update(disposition.value for disposition in tally.dispositions)
             outcome["still waiting"] += len(page) - len(tally.dispositions)
     return outcome
 
 
-async def _replay_page(conn: asyncpg.Connection, page: Sequence[asyncpg.Record], actor: Actor, at: datetime) -> Tally:
-    judged = await _judge(conn, [_message(row) for row in page], at)
+async def _replay_page(conn: asyncpg.Connection, page: Sequence[Message], actor: Actor, at: datetime) -> Tally:
+    judged = await _judge(conn, page, at)
     good = [one for one in judged if isinstance(one, Bound)]
     if not good:
         return Tally((), 0)
@@ -137,8 +148,12 @@ async def _waiting(
     return list(await conn.fetch(*query.bind(ids=wanted, reason=reason, after=after, page_size=_PAGE)))
 
 
-def _message(row: asyncpg.Record) -> Message:
-    return read_message(row["topic"], row["payload"], row["first_received_at"], quarantine_id=row["quarantine_id"])
+def _message(row: asyncpg.Record, sources: Sequence[SourceParams]) -> Message:
+    topic, payload, received_at, place = row["topic"], row["payload"], row["first_received_at"], row["quarantine_id"]
+    source = source_of(sources, topic)
+    if source is not None:
+        return read_foreign(source, topic, payload, received_at, quarantine_id=place)
+    return read_message(topic, payload, received_at, quarantine_id=place)
 
 
 async def _judge(conn: asyncpg.Connection, messages: Sequence[Message], at: datetime) -> list[Bound | Refused]:
@@ -146,7 +161,7 @@ async def _judge(conn: asyncpg.Connection, messages: Sequence[Message], at: date
     asked = directory.missing(messages, 0.0)
     gateways = await store.gateways_by_code(conn, asked[0])
     directory.learn(gateways, await store.devices_by_identity(conn, asked[1]), asked, 0.0)
-    return [bind_message(number, message, directory, at) for number, message in enumerate(messages)]
+    return [judge_message(number, message, directory, at) for number, message in enumerate(messages)]
 
 
 def _prospect(row: asyncpg.Record, judged: Bound | Refused) -> Prospect:

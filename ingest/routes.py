@@ -41,12 +41,12 @@ class DeviceAnswer(_Frozen):
     expected_interval_s: int
     warn_lel_pct: float | None
     alarm_lel_pct: float | None
+    made_on: date | None
     codec: str | None
     site_zone: str | None
     register_name: str | None
     alarm_level: int | None
     volume_kind: Literal["cumulative", "interval"]
-    made_on: date | None
     premises: str | None
     last_received_at: datetime | None
     heard_at: datetime | None
@@ -61,10 +61,10 @@ class DeviceAnswer(_Frozen):
     valve: str | None
     leak_at: datetime | None
     leak_state: str | None
+    leak_level: int | None
     battery_pct: float | None
     presence_at: datetime | None
     presence: Literal["online", "offline", "stale"] | None
-    leak_level: int | None
 
 
 class ReadingAnswer(_Frozen):

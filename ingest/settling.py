@@ -144,9 +144,7 @@ def _nobody(understood: Understood, received_at: datetime) -> tuple[Item, ...]:
     return tuple(Report(device, None, received_at) for device in gone)
 
 
-def _registered(
-    understood: Understood, source: SourceParams, directory: Directory, code: str
-) -> dict[str, Device]:
+def _registered(understood: Understood, source: SourceParams, directory: Directory, code: str) -> dict[str, Device]:
     """The devices of the message that are registered with its gateway."""
     gateway = directory.gateway(code)
     found: dict[str, Device] = {}

@@ -141,7 +141,7 @@ def overlap(first: str, second: str) -> bool:
 
 
 def check_sources(sources: tuple[SourceParams, ...]) -> tuple[SourceParams, ...]:
-    """The sources as they are; raises ValueError when a topic could be of two filters: which of them would read it?"""
+    """The sources as they are; raises ValueError when a topic could be of two filters."""
     filters = [(one, number) for number, source in enumerate(sources, 1) for one in source.filters]
     for one, number in filters:
         if overlap(one, _NATIVE):

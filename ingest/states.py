@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from ingest.model import EARLIEST, PRESENCE, UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Refused, Status
+from ingest.model import EARLIEST, PRESENCE, UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Flag, Refused, Status
 
 _HOUR = timedelta(hours=1)
+_SIMULATED = int(Flag.SIMULATED)
 
 
 @dataclass(slots=True)
@@ -131,6 +132,8 @@ def _state(facts: dict[int, DeviceFacts], device_id: int, received_at: datetime,
 
 def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
     report = one.report
+    if report.marks & _SIMULATED:
+        return
     if state.reported_at is None or report.at > state.reported_at:
         state.reported_at = report.at
         state.seq, state.status, state.battery_mv = report.seq, report.status, report.battery_mv

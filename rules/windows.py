@@ -10,7 +10,8 @@ from datetime import datetime
 
 import polars as pl
 
-UNKNOWN_FLAGS = 1 | 2 | 16
+UNKNOWN_FLAGS = 1 | 2 | 16 | 32
+_NOT_THERE = 16 | 32  # a clock that is not synchronised, a simulation: neither value nor status counts
 """backfilled, past_memory, clock_unsure (docs/payloads.md): such a register value is unknown."""
 
 VALVE_CLOSED_BIT = 1
@@ -82,7 +83,7 @@ def prepare(
     until: datetime | None = None,
 ) -> Window:
     """Build a window from raw rows: READINGS, DEVICES, VALVES of events and states, BOUNDARIES of installations."""
-    readings = readings.filter((pl.col("flags") & 16) == 0).sort("device_id", "at")
+    readings = readings.filter((pl.col("flags") & _NOT_THERE) == 0).sort("device_id", "at")
     return Window(devices, _pairs(readings, devices, boundaries), _valves(readings, valve_facts), until)
 
 

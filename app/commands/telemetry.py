@@ -14,6 +14,7 @@ from app.commands.terminal import (
     as_date,
     as_moment,
     console_actor,
+    load,
     say,
     show_json,
     show_table,
@@ -184,8 +185,9 @@ def quarantine_replay(
         _preview(context, ids, reason, as_json=as_json)
         return
 
-    async def store(pool: asyncpg.Pool, _settings: Settings) -> dict[str, int]:
-        return dict(await quarantine.replay(pool, console_actor(), datetime.now(UTC), ids or None, reason))
+    async def store(pool: asyncpg.Pool, settings: Settings) -> dict[str, int]:
+        sources = settings.ingest.sources
+        return dict(await quarantine.replay(pool, console_actor(), datetime.now(UTC), ids or None, reason, sources))
 
     outcome = with_pool(context, store)
     if as_json:
@@ -195,8 +197,10 @@ def quarantine_replay(
 
 
 def _preview(context: typer.Context, ids: list[int] | None, reason: str | None, *, as_json: bool) -> None:
+    sources = load(context).settings.ingest.sources
+
     async def look(conn: asyncpg.Connection) -> list[quarantine.Prospect]:
-        return await quarantine.preview(conn, datetime.now(UTC), ids or None, reason)
+        return await quarantine.preview(conn, datetime.now(UTC), ids or None, reason, sources)
 
     prospects = with_connection(context, look)
     if as_json:

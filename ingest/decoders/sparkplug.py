@@ -363,9 +363,7 @@ def _key(node_id: str, heard: Heard) -> str:
     return f"{node_id}/{heard.device}:{heard.verb}:{heard.payload.seq}:{at and at.isoformat()}"
 
 
-def _apart(
-    node_id: str, own: Heard | None, said: _Said
-) -> tuple[Understood, tuple[tuple[Heard, Understood], ...]]:
+def _apart(node_id: str, own: Heard | None, said: _Said) -> tuple[Understood, tuple[tuple[Heard, Understood], ...]]:
     """Tell what the messages that had waited say from what is said by the message of this step."""
     released = []
     observed, unread = set(range(len(said.observations))), set(range(len(said.unread)))
@@ -374,9 +372,8 @@ def _apart(
             continue
         observed -= set(range(here.start, here.stop))
         unread -= set(range(there.start, there.stop))
-        part = Understood(
-            FAMILY, NAME, node_id, tuple(said.observations[here]), _key(node_id, heard), unread=tuple(said.unread[there])
-        )
+        words, unsaid = tuple(said.observations[here]), tuple(said.unread[there])
+        part = Understood(FAMILY, NAME, node_id, words, _key(node_id, heard), unread=unsaid)
         released.append((heard, part))
     rest = Understood(
         FAMILY,

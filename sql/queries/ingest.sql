@@ -333,7 +333,6 @@ WITH sent AS (
 ), gaps AS (
     SELECT device_id, at, before_at, (seq - before + 65536) % 65536 AS step FROM steps WHERE before IS NOT NULL
 )
-       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, s.battery_pct, s.presence_at, s.presence,
 SELECT g.code AS gateway, d.family, d.code AS device, sum(step - 1)::bigint AS missing, count(*) AS gaps,
        min(before_at) AS first_at, max(gaps.at) AS last_at
 FROM gaps JOIN device d USING (device_id) JOIN gateway g USING (gateway_id)
@@ -345,6 +344,7 @@ ORDER BY missing DESC, g.code, d.code;
 -- One device with its gateway, present premises and state; nothing when it is outside the caller's areas.
 SELECT d.device_id, d.family, d.code, d.kind, g.code AS gateway, g.area, d.model, d.meter_class, d.qmin_lh, d.qmax_lh,
        d.pulse_ml, d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on,
+       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, s.battery_pct, s.presence_at, s.presence,
        p.code AS premises, s.last_received_at, s.heard_at, s.reported_at, s.status, s.battery_mv, s.rsrp_dbm, s.lel_pct, s.index_at,
        s.index_ml, s.valve_at, s.valve, s.leak_at, s.leak_state, s.leak_level
 FROM device d
@@ -400,7 +400,8 @@ INSERT INTO device (code, family, kind, gateway_id, model, meter_class, qmin_lh,
                     has_valve, expected_interval_s, warn_lel_pct, alarm_lel_pct, made_on, codec, site_zone, register_name,
                     alarm_level, volume_kind)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::real[], $8::real[],
-                     $9::int[], $10::bigint[], $11::boolean[], $12::int[], $13::real[], $14::real[], $15::date[])
+                     $9::int[], $10::bigint[], $11::boolean[], $12::int[], $13::real[], $14::real[], $15::date[], $16::text[],
+                     $17::text[], $18::text[], $19::smallint[], $20::text[])
 ON CONFLICT (family, code) DO UPDATE SET
     kind = excluded.kind, gateway_id = excluded.gateway_id, model = excluded.model, meter_class = excluded.meter_class,
     qmin_lh = excluded.qmin_lh, qmax_lh = excluded.qmax_lh, pulse_ml = excluded.pulse_ml,
