@@ -6,14 +6,13 @@ from typing import Any
 
 from ingest.model import Flag
 
-_SIMULATED = 32
 _FLAGS: dict[int, str] = {
     Flag.BACKFILLED: "filled in after a power loss: unknown",
     Flag.PAST_MEMORY: "zero beyond the meter's memory: unknown",
     Flag.BACKWARDS: "lower than an earlier value of its report",
     Flag.BEYOND_QMAX: "more than the meter can measure since the value before in its report",
     Flag.CLOCK_UNSURE: "the device's clock was not synchronised: unknown",
-    _SIMULATED: "a simulation, not a measurement",
+    Flag.SIMULATED: "a simulation, not a measurement",
 }
 _READING = {
     "high": "{step} in {step_hours} h: above the meter's capacity of {qmax_lh:g} L/h",

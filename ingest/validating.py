@@ -182,7 +182,7 @@ async def _judge_devices(
     around = await _readings_around(conn, params, touched)
     days = await _days_around(conn, params, touched)
     by_reading = await asyncio.to_thread(_findings_in, around, devices, params, touched)
-    by_day = await asyncio.to_thread(judge_days, _frame(days, DAYS), devices, params)
+    by_day = await asyncio.to_thread(_findings_of, days, devices, params)
     done = Judged(devices=len(touched))
     for scope, findings, spans in (("reading", *by_reading), ("day", by_day, _day_spans(touched, params))):
         known = await _known_findings(conn, spans, scope)
@@ -239,6 +239,11 @@ def _findings_in(
     """Findings about the readings around, and by device the span in which they are whole."""
     frame = _frame(rows, READINGS | {"side": pl.Int32})
     return judge_readings(frame.drop("side"), devices, limits), _spans(frame, touched)
+
+
+def _findings_of(rows: Sequence[asyncpg.Record], devices: pl.DataFrame, limits: ValidationLimits) -> list[Finding]:
+    """Findings about the days around."""
+    return judge_days(_frame(rows, DAYS), devices, limits)
 
 
 def _spans(frame: pl.DataFrame, touched: Sequence[Touched]) -> Spans:
