@@ -10,8 +10,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from pydantic import ValidationError
 
+from app.accounts import NewAccount, add_account
+from app.probes import Probes
+from app.web import HttpParams, Web
 from ingest import rollup, validating
 from ingest.client import BrokerParams
 from ingest.formats import read_message
@@ -237,6 +241,36 @@ async def test_the_ledger_of_one_gateway_and_worker(routes: ProofRoutes, pool: a
     assert (worker.balances, worker.received) == (True, 1)
 
 
+async def test_over_http_the_roles_hold(routes: ProofRoutes, pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """An officer traces and reads one payload, and may not replay; an administrator may; the description has it all."""
+    await write(pool, (topic(), reading(index_ml=7)), (topic(), b"{"))
+    console = Actor("console", "administrator")
+    tokens = {
+        role: await add_account(conn, NewAccount(role, role), console, NOW) for role in ("officer", "administrator")
+    }
+    web = Web(pool, HttpParams(), routes.table(), Probes(pool, None))
+    async with TestClient(TestServer(web.application)) as client:
+
+        async def call(role: str, method: str, path: str, **more: Any) -> tuple[int, Any]:
+            headers = {"Authorization": f"Bearer {tokens[role]}"}
+            async with client.request(method, f"/api/v1{path}", headers=headers, **more) as response:
+                return response.status, await response.json()
+
+        status, told = await call("officer", "GET", "/trace", params={"device": "M-GW-1-0", "at": NOW.isoformat()})
+        assert (status, told["outcome"], told["reading"]["index_ml"]) == (200, "stored", 7)
+        assert (await call("officer", "GET", "/trace", params={"device": "M-GW-1-0", "at": "2026-11-20T08:00:00"}))[
+            0
+        ] == 422
+        _, page = await call("officer", "GET", "/quarantine")
+        number = page["items"][0]["quarantine_id"]
+        assert (await call("officer", "GET", f"/quarantine/{number}", params={"form": "hex"}))[1]["payload"] == "7b"
+        assert (await call("officer", "POST", "/quarantine/replay", json={"preview": True}))[0] == 403
+        status, told = await call("administrator", "POST", "/quarantine/replay", json={"preview": True})
+        assert (status, told["outcome"]) == (200, {"still not_json": 1})
+        _, described = await call("officer", "GET", "/openapi.json")
+        assert "/api/v1/trace" in described["paths"] or "/trace" in described["paths"]
+
+
 def gaswarden(db: Database, *words: str, code: int = 0) -> str:
     """The command line on a test's database; its standard output."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GASWARDEN_", "MQTT_"))}
@@ -252,6 +286,7 @@ def gaswarden(db: Database, *words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.timeout(180)
 async def test_the_command_line_proves_and_searches(city: Database, pool: asyncpg.Pool) -> None:
     """Trace, conflicts, ledger and quarantine answer a person and a program; nothing known is exit code 1."""
     await write(pool, (topic(), reading(index_ml=1)), (topic(), reading(index_ml=2)), (topic(), reading(seq=-1)))
