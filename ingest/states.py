@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import TypeVar
 
 from ingest.model import EARLIEST, PRESENCE, UNKNOWN_VALUE, Bound, BoundEvent, BoundReport, Flag, Refused, Status
 
 _HOUR = timedelta(hours=1)
+_Fact = TypeVar("_Fact")
 _SIMULATED = int(Flag.SIMULATED)
 
 
@@ -134,10 +136,13 @@ def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
     report = one.report
     if report.marks & _SIMULATED:
         return
-    if state.reported_at is None or report.at > state.reported_at:
-        state.reported_at = report.at
-        state.seq, state.status, state.battery_mv = report.seq, report.status, report.battery_mv
-        state.rsrp_dbm, state.lel_pct = report.rsrp_dbm, report.lel_pct
+    newer = state.reported_at is None or report.at > state.reported_at
+    if newer:
+        state.reported_at, state.seq = report.at, report.seq
+    state.status = _later(newer, state.status, report.status)
+    state.battery_mv = _later(newer, state.battery_mv, report.battery_mv)
+    state.rsrp_dbm = _later(newer, state.rsrp_dbm, report.rsrp_dbm)
+    state.lel_pct = _later(newer, state.lel_pct, report.lel_pct)
     if report.battery_pct is not None:
         words = state.words = state.words or DeviceWords()
         if words.battery_at is None or report.at > words.battery_at:
@@ -147,6 +152,13 @@ def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
         state.index_at, state.index_ml = newest
     if one.device.has_valve and report.status is not None and not report.status & Status.VALVE_FAULT:
         _move_valve(state, report.at, "closed" if report.status & Status.VALVE_CLOSED else "open")
+
+
+def _later(newer: bool, known: _Fact | None, told: _Fact | None) -> _Fact | None:
+    """What to believe of a fact: the newer word on it; a report that does not speak of it leaves it as it was."""
+    if told is None or (known is not None and not newer):
+        return known
+    return told
 
 
 def _newest_index(one: BoundReport) -> tuple[datetime, int] | None:

@@ -27,6 +27,7 @@ class PlannedVisit:
     inspector_id: int
     inspector: str
     day: date
+    planned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

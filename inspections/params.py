@@ -21,7 +21,11 @@ class RosterParams(BaseModel):
     plan_at: time = Field(time(18, 0), description="Local time after which tomorrow's rosters are planned.")
     tick_s: float = Field(2.0, gt=0, le=3600, description="How often duties are brought in step with alerts, seconds.")
     periodic_every_s: float = Field(3600.0, gt=0, description="How often periodic duties are opened, seconds.")
-    replan_after_s: float = Field(60.0, gt=0, description="Wait after a planning that failed, seconds.")
+    replan_after_s: float = Field(
+        60.0,
+        gt=0,
+        description="Least time between two plannings of tomorrow by the service itself, seconds.",
+    )
     lead_min: int = Field(15, ge=0, le=240, description="A roster for today begins so many minutes from now.")
     horizon_days: int = Field(30, ge=0, le=366, description="Duties due within so many days may be planned early.")
     household_min: int = Field(8, ge=1, le=240, description="Work at a household's door, minutes.")

@@ -18,6 +18,7 @@ from sql.actor import Actor
 from sql.errors import NotFound
 
 _AHEAD_MAX = timedelta(minutes=10)
+_BEHIND_MAX = timedelta(minutes=10)
 
 
 async def report_outcome(
@@ -45,6 +46,8 @@ async def report_outcome(
         return await store.outcome_receipt(conn, repeated)
     if at > received_at + _AHEAD_MAX:
         raise InvalidOutcome("at", "lies more than ten minutes ahead of our clock")
+    if at < visit.planned_at - _BEHIND_MAX:
+        raise InvalidOutcome("at", f"lies before {visit.planned_at:%Y-%m-%d %H:%M} UTC, when this visit was planned")
     catalogue = load_hazards(params.hazards_file)
     check_report(result, findings, catalogue)
     duties = await store.duties_of_visit(conn, visit_id)

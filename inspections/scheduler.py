@@ -1,4 +1,4 @@
-"""The inspections service: keeps duties in step, plans tomorrow once at the configured local time."""
+"""The inspections service: keeps duties in step, plans tomorrow at the configured local time, and anew for an alarm."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,8 @@ import structlog
 from prometheus_client import Gauge
 
 from inspections.params import RosterParams
-from inspections.planning import plan_day_once
+from inspections.planning import plan_day, plan_day_once
+from inspections.store import mandatory_unplanned
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
 from inspections.wallclock import local_day
 from inspections.worker import PlanningFailed
@@ -45,13 +46,20 @@ class Schedule:
             await self._plan_tomorrow(at)
 
     async def _plan_tomorrow(self, at: datetime) -> None:
-        if at.astimezone(self._params.zone).time() < self._params.plan_at:
-            return
+        """Plan tomorrow once it is time; plan it anew when a mandatory duty came up since: no leak waits a day more."""
         tomorrow = local_day(at, self._params.zone) + timedelta(days=1)
+        pause = timedelta(seconds=self._params.replan_after_s)
         try:
-            await plan_day_once(self._pool, tomorrow, self._params, at)
+            if at.astimezone(self._params.zone).time() >= self._params.plan_at:
+                await plan_day_once(self._pool, tomorrow, self._params, at)
+            async with self._pool.acquire() as conn:
+                missing = await mandatory_unplanned(conn, tomorrow, at)
+            if missing:
+                log.info("planning anew for duties that came up", day=tomorrow.isoformat(), mandatory=missing)
+                await plan_day(self._pool, tomorrow, self._params, at)
+                self._plan_from = at + pause
         except PlanningFailed as failure:
-            self._plan_from = at + timedelta(seconds=self._params.replan_after_s)
+            self._plan_from = at + pause
             log.error("no roster could be planned", day=tomorrow.isoformat(), error=str(failure))
 
 

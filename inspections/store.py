@@ -75,6 +75,11 @@ async def newest_run(conn: asyncpg.Connection, day: date) -> asyncpg.Record | No
     return await conn.fetchrow(*queries["newest_run"].bind(day=day))
 
 
+async def mandatory_unplanned(conn: asyncpg.Connection, day: date, at: datetime) -> int:
+    """How many mandatory duties the rosters in force on a day neither serve nor explain; 0 when none are in force."""
+    return int(await conn.fetchval(*queries["mandatory_unplanned"].bind(day=day, at=at)))
+
+
 async def working_inspectors(conn: asyncpg.Connection) -> list[Inspector]:
     """Everybody who works, with the districts covered."""
     return [_inspector(row) for row in await conn.fetch(*queries["working_inspectors"].bind())]

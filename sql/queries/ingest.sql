@@ -178,7 +178,8 @@ ON CONFLICT (gateway_id) DO UPDATE SET last_received_at = greatest(g.last_receiv
     heard_at = greatest(g.heard_at, excluded.heard_at);
 
 -- merge_device_states(device_ids, received_ats, heard_ats, reported_ats, seqs, statuses, batteries, rsrps, lels, index_ats, indexes, valve_ats, valves, leak_ats, leak_states, leak_levels) --
--- Move each group of facts of a device forward in its own event time; an older fact changes nothing.
+-- Move each group of facts of a device forward in its own event time; an older fact changes nothing that is known, and a
+-- report that does not speak of a fact leaves it as it was.
 INSERT INTO device_state AS d (device_id, last_received_at, heard_at, reported_at, seq, status, battery_mv, rsrp_dbm, lel_pct,
                                index_at, index_ml, valve_at, valve, leak_at, leak_state, leak_level)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::int[],
@@ -189,10 +190,14 @@ ON CONFLICT (device_id) DO UPDATE SET
     last_received_at = greatest(d.last_received_at, excluded.last_received_at),
     heard_at = greatest(d.heard_at, excluded.heard_at),
     seq = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.seq ELSE d.seq END,
-    status = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.status ELSE d.status END,
-    battery_mv = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.battery_mv ELSE d.battery_mv END,
-    rsrp_dbm = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.rsrp_dbm ELSE d.rsrp_dbm END,
-    lel_pct = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN excluded.lel_pct ELSE d.lel_pct END,
+    status = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN coalesce(excluded.status, d.status)
+        ELSE coalesce(d.status, excluded.status) END,
+    battery_mv = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN coalesce(excluded.battery_mv, d.battery_mv)
+        ELSE coalesce(d.battery_mv, excluded.battery_mv) END,
+    rsrp_dbm = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN coalesce(excluded.rsrp_dbm, d.rsrp_dbm)
+        ELSE coalesce(d.rsrp_dbm, excluded.rsrp_dbm) END,
+    lel_pct = CASE WHEN excluded.reported_at > d.reported_at OR d.reported_at IS NULL THEN coalesce(excluded.lel_pct, d.lel_pct)
+        ELSE coalesce(d.lel_pct, excluded.lel_pct) END,
     reported_at = greatest(d.reported_at, excluded.reported_at),
     index_ml = CASE WHEN excluded.index_at > d.index_at OR d.index_at IS NULL THEN excluded.index_ml ELSE d.index_ml END,
     index_at = greatest(d.index_at, excluded.index_at),

@@ -170,6 +170,26 @@ SELECT pg_advisory_xact_lock(hashtext('gaswarden.planning'));
 -- The roster run in force on a day.
 SELECT run_id, version, planned_at, seed, solver, figures FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1;
 
+-- mandatory_unplanned(day, at) --
+-- How many open mandatory duties that a visit on a day could satisfy came up after its rosters were planned: on none of
+-- them, not among the omissions, and not on a visit still ahead in the roster in force of an earlier day.
+SELECT count(*)
+FROM (SELECT run_id FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1) ru
+CROSS JOIN duty d
+WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before <= $1)
+  AND NOT EXISTS (
+      SELECT FROM visit v JOIN roster ro ON ro.roster_id = v.roster_id
+      WHERE ro.run_id = ru.run_id AND v.premises_id = d.premises_id)
+  AND NOT EXISTS (SELECT FROM omission om WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id)
+  AND NOT EXISTS (
+      SELECT FROM visit_duty vd
+      JOIN visit v ON v.visit_id = vd.visit_id
+      JOIN roster ro ON ro.roster_id = v.roster_id
+      JOIN roster_run earlier ON earlier.run_id = ro.run_id
+      WHERE vd.duty_id = d.duty_id AND earlier.day < $1 AND v.leave_at > $2
+        AND earlier.version = (SELECT max(version) FROM roster_run newer WHERE newer.day = earlier.day)
+        AND NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id));
+
 -- working_inspectors() --
 -- Active inspectors, each with the codes of the districts covered, children included.
 WITH RECURSIVE covered AS (
@@ -256,7 +276,7 @@ FROM jsonb_to_recordset($2) AS r(premises_id int, binding text, reason text, pri
 -- lock_visit(visit_id) --
 -- A visit with what its outcome needs to know; its door is locked until the transaction ends.
 SELECT v.visit_id, v.premises_id, p.code AS premises, p.user_class, di.code AS area, i.inspector_id,
-       i.code AS inspector, ru.day
+       i.code AS inspector, ru.day, ru.planned_at
 FROM visit v
 JOIN roster ro ON ro.roster_id = v.roster_id
 JOIN roster_run ru ON ru.run_id = ro.run_id

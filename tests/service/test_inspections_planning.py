@@ -187,6 +187,27 @@ async def test_tomorrow_is_planned_after_the_hour_and_only_once(pool: asyncpg.Po
     assert [tuple(row) for row in await conn.fetch("SELECT day, version FROM roster_run")] == [(TOMORROW, 1)]
 
 
+async def test_a_leak_after_the_hour_plans_tomorrow_anew(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """An alarm raised when tomorrow is planned already gets onto a next version; a second one waits for the pause."""
+    await settle_town(conn)
+    schedule = Schedule(pool, PARAMS)
+    await schedule.tick(NOW)
+    await raise_alert(conn, "H-001")
+    await schedule.tick(NOW + timedelta(minutes=1))
+    await raise_alert(conn, "H-002")
+    await schedule.tick(NOW + timedelta(minutes=1, seconds=30))
+    versions = "SELECT max(version) FROM roster_run WHERE day = $1"
+    assert await conn.fetchval(versions, TOMORROW) == 2
+    await schedule.tick(NOW + timedelta(minutes=3))
+    await schedule.tick(NOW + timedelta(minutes=5))
+    assert await conn.fetchval(versions, TOMORROW) == 3
+    mandatory = await conn.fetch(
+        """SELECT p.code FROM visit v JOIN premises p USING (premises_id) JOIN roster ro USING (roster_id)
+        JOIN roster_run ru USING (run_id) WHERE v.mandatory AND ru.version = 3 ORDER BY 1"""
+    )
+    assert [row["code"] for row in mandatory] == ["H-001", "H-002"]
+
+
 async def test_service_brings_duties_in_step_until_cancelled(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """The running service opens the duty of a new alert by itself."""
     await settle_town(conn, homes=1)

@@ -169,6 +169,7 @@ async def test_outcome_story(call: Call, conn: asyncpg.Connection) -> None:
         ({"result": "maybe"}, "body.result"),
         ({"at": "2026-11-21T02:00:00"}, "body.at"),
         ({"at": "2999-01-01T00:00:00Z"}, "body.at"),
+        ({"at": "2001-01-01T00:00:00Z"}, "body.at"),  # before the visit was planned
         ({"surprise": 1}, "body.surprise"),
     ],
 )
@@ -176,7 +177,7 @@ async def test_bad_report_names_the_field(
     call: Call, conn: asyncpg.Connection, changes: dict[str, Any], field: str
 ) -> None:
     """A report that contradicts itself or the catalogue is refused with the field at fault, and nothing is written."""
-    body = {"client_id": str(uuid4()), "result": "passed", "at": "2024-11-21T02:00:00Z"} | changes
+    body = {"client_id": str(uuid4()), "result": "passed", "at": datetime.now(UTC).isoformat()} | changes
     status, problem = await call("POST", f"/visits/{await visit_of(conn, 'H-001')}/outcome", json=body)
     assert (status, problem["errors"][0]["field"]) == (422, field)
     assert await conn.fetchval("SELECT count(*) FROM outcome") == 0
