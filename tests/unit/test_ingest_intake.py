@@ -65,7 +65,7 @@ def test_the_senders_key_tells_repeats_in_other_words() -> None:
 
 
 def test_a_message_ahead_of_its_turn_waits_unacknowledged() -> None:
-    """It is given on by the message it waited for, each with its own words; a repeat on a new connection keeps its place."""
+    """It is given on by the message it waited for, each with its own words; a repeat keeps its place."""
     intake = _intake("sparkplug")
     assert len(intake.read(_BIRTH.topic, _BIRTH.payload, _AT, None, again=False)) == 1
     topic = "spBv1.0/PRS/NDATA/station-7"
@@ -82,7 +82,7 @@ def test_a_message_ahead_of_its_turn_waits_unacknowledged() -> None:
 
 
 def test_patience_ends_and_a_birth_is_asked_for() -> None:
-    """When the message before does not come, what waited is given on after the reorder window, and a rebirth requested."""
+    """When the message before does not come, what waited is given on after a while, and a birth asked for."""
     intake = _intake("sparkplug")
     intake.read(_BIRTH.topic, _BIRTH.payload, _AT, None, again=False)
     assert intake.read("spBv1.0/PRS/NDATA/station-7", _data(12, 2200), _AT, ("a", 2), again=False) == []
@@ -98,7 +98,7 @@ def test_patience_ends_and_a_birth_is_asked_for() -> None:
 
 
 def test_words_between_hosts_are_acknowledged_and_not_counted() -> None:
-    """A STATE of another host is no message of a gateway; when somebody says that we are gone, we say that we are not."""
+    """A STATE of another host is no message of a gateway; told that we are gone, we say that we are not."""
     intake = _intake("sparkplug")
     will = intake.connecting(_AT)
     assert will is not None

@@ -226,8 +226,8 @@ _MOMENTS = st.sampled_from([_NOW, _LOCAL, Moment(Clock.ARRIVAL), Moment(Clock.ME
     st.lists(
         st.builds(
             Measured, st.sampled_from(["M-1", "M-2"]), _MOMENTS, st.sampled_from([None, "total", "target", "x"]),
-            st.none() | st.integers(0, 2**32), index_ml=_VALUES, pulses=_VALUES, interval_ml=_VALUES, pressure_pa=_VALUES,
-            simulated=st.booleans(), historical=st.booleans(),
+            st.none() | st.integers(0, 2**32), index_ml=_VALUES, pulses=_VALUES, interval_ml=_VALUES,
+            pressure_pa=_VALUES, simulated=st.booleans(), historical=st.booleans(),
         ),
         max_size=4,
     ),
