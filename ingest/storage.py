@@ -9,7 +9,7 @@ import asyncpg
 from sql import queries
 
 GROWTH_DAYS = 14
-_COMPRESSED = ("reading", "event")
+_COMPRESSED = ("reading", "event", "reading_hourly", "reading_daily")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,13 @@ def apply_edition(conn: psycopg.Connection) -> tuple[str, ...]:
     assert row is not None
     names = statements_to_apply(edition_of(row[0]), row[1], Edition(row[2]))
     for name in names:
-        for statement in edition_statements(name):
-            conn.execute(statement.encode())
+        _execute_file(conn, name)
     return names
+
+
+def _execute_file(conn: psycopg.Connection, name: str) -> None:
+    for statement in edition_statements(name):
+        conn.execute(statement.encode())
 
 
 def edition_statements(name: str) -> list[str]:
@@ -81,8 +85,17 @@ def keep(conn: psycopg.Connection, subject: str, days: int | None) -> None:
     """
     if days is not None and days < 90:
         raise ValueError("at least 90 days are kept: rules and inspectors look back that far")
-    changed = conn.execute("UPDATE retention SET keep_days = %s WHERE subject = %s", (days, subject))
-    if changed.rowcount != 1:
-        raise ValueError(f"there is no retention of {subject}")
-    if subject == "reading":
-        apply_edition(conn)
+    with conn.transaction():  # readings must not be dropped by the new figure while policies go by the old one
+        changed = conn.execute("UPDATE retention SET keep_days = %s WHERE subject = %s", (days, subject))
+        if changed.rowcount != 1:
+            raise ValueError(f"there is no retention of {subject}")
+        if subject == "reading":
+            _renew_policies(conn)
+
+
+def _renew_policies(conn: psycopg.Connection) -> None:
+    """Let the policies go by today's retention; a database of the Apache shape has none."""
+    row = conn.execute("SELECT edition FROM storage_edition").fetchone()
+    assert row is not None
+    if Edition(row[0]) is Edition.COMMUNITY:
+        _execute_file(conn, "policies.sql")

@@ -52,12 +52,13 @@ DO $$ BEGIN IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('public.rea
 DO $$ BEGIN IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('public.reading_daily')) = 'r'
     THEN ALTER TABLE reading_daily RENAME TO reading_daily_own; END IF; END $$;
 
--- Continuous aggregates know what readings there are; before the first of them only our own roll-up knows.
+-- Continuous aggregates know what readings there are; before the first of them, and of days that were retired, only our own
+-- roll-up knows: a stray late row in a retired day does not stand for that day.
 UPDATE storage_edition SET
-    edition = 'community', applied_at = now(),
-    own_before = coalesce((
-        SELECT min(range_start) FROM timescaledb_information.chunks
-        WHERE hypertable_schema = 'public' AND hypertable_name = 'reading'), '-infinity')
+    own_before = coalesce(greatest(
+        (SELECT min(range_start) FROM timescaledb_information.chunks
+         WHERE hypertable_schema = 'public' AND hypertable_name = 'reading'),
+        (SELECT before_at FROM retired WHERE subject = 'reading')), '-infinity')
 WHERE edition <> 'community';
 
 CREATE OR REPLACE VIEW reading_hourly AS
@@ -82,3 +83,11 @@ CALL refresh_continuous_aggregate('reading_daily_live', NULL, now() - INTERVAL '
 ALTER MATERIALIZED VIEW reading_hourly_live SET (timescaledb.compress = true);
 
 ALTER MATERIALIZED VIEW reading_daily_live SET (timescaledb.compress = true);
+
+-- Only now: a run that was interrupted begins again.
+UPDATE storage_edition SET edition = 'community', applied_at = now() WHERE edition <> 'community';
+
+-- The continuous aggregates hold these from now on.
+SELECT drop_chunks('reading_hourly_own', newer_than => own_before) FROM storage_edition WHERE own_before > '-infinity';
+
+SELECT drop_chunks('reading_daily_own', newer_than => own_before) FROM storage_edition WHERE own_before > '-infinity';

@@ -101,14 +101,20 @@ SELECT subject, keep_days FROM retention ORDER BY subject;
 SELECT subject, slot, before_at, retired_at FROM retired ORDER BY subject, slot;
 
 -- hypertable_sizes() --
--- Size of each hypertable on disk, in bytes, with the number of its chunks and the rows the statistics know.
-SELECT h.hypertable_name AS name, coalesce(s.table_bytes, 0)::bigint AS table_bytes,
-       coalesce(s.index_bytes, 0)::bigint AS index_bytes, coalesce(s.toast_bytes, 0)::bigint AS toast_bytes,
-       coalesce(s.total_bytes, 0)::bigint AS total_bytes, h.num_chunks AS chunks, h.compression_enabled,
-       approximate_row_count(format('%I.%I', h.hypertable_schema, h.hypertable_name)::regclass) AS rows
-FROM timescaledb_information.hypertables h
-CROSS JOIN LATERAL hypertable_detailed_size(format('%I.%I', h.hypertable_schema, h.hypertable_name)::regclass) s
-WHERE h.hypertable_schema = 'public'
+-- Size of each hypertable on disk, in bytes, with the number of its chunks and the rows the statistics know. A continuous
+-- aggregate goes by the name that queries know it by.
+WITH known AS (
+    SELECT hypertable_name AS name, format('%I.%I', hypertable_schema, hypertable_name)::regclass AS id
+    FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public'
+    UNION ALL
+    SELECT regexp_replace(view_name, '_live$', ''),
+           format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+    FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'
+)
+SELECT k.name, coalesce(s.table_bytes, 0)::bigint AS table_bytes, coalesce(s.index_bytes, 0)::bigint AS index_bytes,
+       coalesce(s.toast_bytes, 0)::bigint AS toast_bytes, coalesce(s.total_bytes, 0)::bigint AS total_bytes,
+       (SELECT count(*) FROM show_chunks(k.id)) AS chunks, approximate_row_count(k.id) AS rows
+FROM known k CROSS JOIN LATERAL hypertable_detailed_size(k.id) s
 ORDER BY total_bytes DESC;
 
 -- plain_table_sizes() --
@@ -143,10 +149,14 @@ SELECT pg_database_size(current_database()) AS bytes, current_setting('timescale
        current_setting('server_version') AS postgresql, now() AS at;
 
 -- columnstore_sizes(table_name) --
--- What converted chunks of a hypertable took before and take now, in bytes.
+-- What converted chunks of a hypertable, or of the continuous aggregate of that name, took before and take now, in bytes.
 SELECT before_compression_total_bytes AS before_bytes, after_compression_total_bytes AS after_bytes,
        number_compressed_chunks AS chunks
-FROM hypertable_compression_stats($1::text::regclass);
+FROM hypertable_compression_stats(coalesce(
+    (SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+     FROM timescaledb_information.continuous_aggregates
+     WHERE view_schema = 'public' AND view_name = $1::text || '_live'),
+    to_regclass($1::text)));
 
 -- history_file(digest) --
 -- What is known of an import, by the file's content.

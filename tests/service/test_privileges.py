@@ -21,7 +21,7 @@ async def lesser_role(conn: asyncpg.Connection) -> None:
         "ALTER TABLE alert ADD COLUMN a int",
         "ALTER TABLE audit_entry DISABLE TRIGGER ALL",
         "DROP TABLE reading",
-        "DROP TABLE reading_hourly",
+        "ALTER TABLE reading_hourly RENAME TO mine",
         "UPDATE retention SET keep_days = 90",
         "INSERT INTO retired (subject, slot, before_at, retired_at) VALUES ('batch', '0', now(), now())",
         "UPDATE storage_edition SET edition = 'community'",

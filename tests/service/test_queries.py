@@ -11,6 +11,7 @@ from sql import Query, load_queries, parse_queries, queries
 FOLDER = Path(__file__).parents[2] / "sql"
 # Statements that make or use a temporary table live and die with their session: the table comes first.
 PREPARED_FIRST = {name: query for name, query in queries.items() if "CREATE TEMP" in query.text.upper()}
+APACHE_ONLY = {"roll_up_batches"}
 
 _WRITES = re.compile(
     r"\b(?:INSERT\s+INTO|(?<!FOR )(?<!NO KEY )(?<!DO )UPDATE(?:\s+ONLY)?|DELETE\s+FROM|MERGE\s+INTO|"
@@ -46,6 +47,8 @@ def files() -> list[Path]:
 async def test_prepares(conn: asyncpg.Connection, name: str) -> None:
     """The statement fits the schema: every table, column, function and type it names is there."""
     query = queries[name]
+    if name in APACHE_ONLY and await conn.fetchval("SELECT edition FROM storage_edition") != "apache":
+        pytest.skip("the community edition has views where this statement has tables")
     if name not in PREPARED_FIRST:
         for first in PREPARED_FIRST.values():
             await conn.execute(first.text)
