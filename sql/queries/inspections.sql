@@ -171,16 +171,20 @@ SELECT pg_advisory_xact_lock(hashtext('gaswarden.planning'));
 SELECT run_id, version, planned_at, seed, solver, figures FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1;
 
 -- mandatory_unplanned(day, at) --
--- How many open mandatory duties that a visit on a day could satisfy came up after its rosters were planned: on none of
--- them, not among the omissions, and not on a visit still ahead in the roster in force of an earlier day.
+-- How many open mandatory duties that a visit on a day could satisfy came up after its rosters were planned: no visit of
+-- them is for this duty, no omission explains it, and it is not on a visit still ahead in the roster of an earlier day.
 SELECT count(*)
-FROM (SELECT run_id FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1) ru
+FROM (SELECT run_id, planned_at FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1) ru
 CROSS JOIN duty d
 WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before <= $1)
   AND NOT EXISTS (
-      SELECT FROM visit v JOIN roster ro ON ro.roster_id = v.roster_id
-      WHERE ro.run_id = ru.run_id AND v.premises_id = d.premises_id)
-  AND NOT EXISTS (SELECT FROM omission om WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id)
+      SELECT FROM visit_duty vd
+      JOIN visit v ON v.visit_id = vd.visit_id
+      JOIN roster ro ON ro.roster_id = v.roster_id
+      WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id)
+  AND NOT EXISTS (
+      SELECT FROM omission om
+      WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id AND d.created_at <= ru.planned_at)
   AND NOT EXISTS (
       SELECT FROM visit_duty vd
       JOIN visit v ON v.visit_id = vd.visit_id
