@@ -1,6 +1,6 @@
 """HTTP of alerts: the list, one whole, its steps, the live stream; and the catalogue of rules."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,12 +55,16 @@ class AlertRoutes:
         ]
 
     async def alerts(self, query: AlertQuery, actor: Actor) -> AlertPage:
-        """List alerts, newest first."""
+        """List alerts, newest first; an area stands for all districts below it, too."""
+        if query.rule is not None and query.rule not in self._catalog.rules:
+            known = await self._pool.fetchval(*queries["rule_was_used"].bind(rule_id=query.rule))
+            if not known:
+                raise NotFound(f"rule: there is no rule {query.rule}; there are {', '.join(self._catalog.rules)}")
         found = await self._pool.fetch(
             *queries["list_alerts"].bind(
                 states=states_of(query.state),
                 severities=list(query.severity) or None,
-                areas=list(query.area) or None,
+                areas=await self._areas(query.area),
                 rule_id=query.rule,
                 since=query.since,
                 until=query.until,
@@ -73,6 +77,16 @@ class AlertRoutes:
         )
         items = [AlertRow(**row) for row in found[: query.limit]]
         return AlertPage(items=items, next=items[-1].alert_id if len(found) > query.limit else None)
+
+    async def _areas(self, asked: Sequence[str]) -> list[str] | None:
+        """The asked districts with all below them, None when none was asked for; raises NotFound for an unknown one."""
+        if not asked:
+            return None
+        rows = await self._pool.fetch(*queries["districts_within"].bind(codes=list(asked)))
+        unknown = sorted(set(asked) - {row["asked"] for row in rows})
+        if unknown:
+            raise NotFound(f"area: no district has the code {', '.join(unknown)}")
+        return sorted({row["code"] for row in rows})
 
     async def alert(self, alert_id: int, actor: Actor) -> AlertWhole:
         """One alert whole: timeline, evidence, the readings around it, the door, past episodes."""

@@ -305,6 +305,19 @@ ORDER BY o.at, o.outcome_id;
 -- One alert, locked.
 SELECT * FROM alert WHERE alert_id = $1 FOR UPDATE;
 
+-- rule_was_used(rule_id) --
+-- Whether a rule of this id ever raised an alert, also one that is no longer in the catalogue.
+SELECT EXISTS (SELECT FROM rule_version WHERE rule_version.rule_id = $1);
+
+-- districts_within(codes) --
+-- The districts of these codes with all districts below them; `asked` names the code that led there.
+WITH RECURSIVE within AS (
+    SELECT district_id, code, code AS asked FROM district WHERE code = ANY($1)
+    UNION
+    SELECT child.district_id, child.code, within.asked FROM district child JOIN within ON child.parent_id = within.district_id
+)
+SELECT code, asked FROM within;
+
 -- list_alerts(states, severities, areas, rule_id, since, until, late, text, after, count, scope) --
 -- A page of alerts, newest first; null filters restrict nothing; `after` is the last alert id of the page before.
 SELECT a.alert_id, a.rule_id, a.subject, a.area, a.severity, a.state, a.firing, a.late, a.sentence, a.first_at, a.last_at,

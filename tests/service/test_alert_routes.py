@@ -94,6 +94,22 @@ async def test_the_list_filters_and_pages_by_key(pool: asyncpg.Pool, desk: Desk,
     assert "address" not in first["items"][0]
 
 
+async def test_an_area_stands_for_the_districts_below_it_and_a_mistyped_one_is_an_error(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, desk: Desk, town: Town
+) -> None:
+    """Alerts of a child district are among those of its parent; unknown areas and rules are 404, not an empty list."""
+    await conn.execute("INSERT INTO district (code, name) VALUES ('D0', 'Both')")
+    await conn.execute(
+        "UPDATE district SET parent_id = d.district_id FROM district d WHERE d.code = 'D0' AND district.code = 'D01'"
+    )
+    alert_id = await leak(pool, town, "LD-1")
+    for area in ("D0", "D01"):
+        assert [row["alert_id"] for row in (await desk.get("/alerts", area=area))["items"]] == [alert_id]
+    assert (await desk.get("/alerts", area="D02"))["items"] == []
+    assert "D99" in (await desk.get("/alerts", area="D99", status=404))["detail"]
+    assert "leek_alarm" in (await desk.get("/alerts", rule="leek_alarm", status=404))["detail"]
+
+
 async def test_areas_limit_every_view_and_every_step(pool: asyncpg.Pool, desk: Desk, town: Town) -> None:
     """An officer of another district sees no trace of the alert, and cannot touch it."""
     alert_id = await leak(pool, town, "LD-1")
