@@ -8,10 +8,13 @@ tests/service/test_subscriber_traps.py:
 * its connect blocks the event loop: the port is probed first, with a time limit;
 * a broker that accepts and then says nothing is waited for without end: handshake and subscription have a time limit;
 * keep-alive is off unless set, so that a silent network is never noticed;
-* closing a connection that is already broken raises: it is closed with a time limit, and what it raises is logged.
+* closing a connection that is already broken raises: it is closed with a time limit, and what it raises is logged;
+* why the broker ended a connection goes to its log only: we listen there, to tell it;
+* a packet above its buffer of 16 MiB breaks it, and the broker would send it for ever: we ask for smaller ones.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +31,7 @@ from ingest.decoders.model import Request
 log = structlog.get_logger()
 
 _PUMP_STRETCH = 200
+_PACKET_BYTES_MAX = 2**24 - 2**14  # the library's buffer, less the piece it reads at once
 _TLS_FILES = ("ca_file", "certificate_file", "key_file")
 _LIBRARY_ERRORS = (
     aiomqtt.ConnectError,
@@ -40,6 +44,19 @@ _LIBRARY_ERRORS = (
 
 class ConnectionLost(Exception):
     """The connection to the broker ended or could not be made; the message says why."""
+
+
+class _Farewell(logging.Handler):
+    """The reason with which the broker ended a connection, which the library tells to its log only."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reason: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the reason out of the library's sentence."""
+        if "DisconnectPacket" in str(record.msg) and isinstance(record.args, tuple) and record.args:
+            self.reason = str(record.args[0])
 
 
 class BrokerParams(BaseModel):
@@ -97,8 +114,11 @@ class BrokerParams(BaseModel):
 class BrokerConnection:
     """One connection from CONNACK to its end. It is never revived: a new connection is a new object."""
 
-    def __init__(self, client: aiomqtt.Client, background: "asyncio.Task[None]", answer_timeout_s: float) -> None:
+    def __init__(
+        self, client: aiomqtt.Client, background: "asyncio.Task[None]", farewell: _Farewell, answer_timeout_s: float
+    ) -> None:
         self._client = client
+        self._farewell = farewell
         self._answer_timeout_s = answer_timeout_s
         self._background = background
         self._open = True
@@ -126,7 +146,7 @@ class BrokerConnection:
                         retain_handling=RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
                     )
         except _LIBRARY_ERRORS as error:
-            raise ConnectionLost(f"subscription: {_why(error)}") from error
+            raise self._lost(f"subscription: {_why(error)}") from error
 
     async def receive(self, take: Callable[[PublishPacket], None], room: asyncio.Event) -> NoReturn:
         """Hand every delivery to `take` until the connection is lost, then raise ConnectionLost.
@@ -139,7 +159,12 @@ class BrokerConnection:
             await asyncio.wait({pump, self._background}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             pump.cancel()
-        raise ConnectionLost(_end_of(pump) or _end_of(self._background) or "the connection ended")
+        raise self._lost(_end_of(pump) or _end_of(self._background) or "the connection ended")
+
+    def _lost(self, why: str) -> ConnectionLost:
+        """The end of this connection, by the broker's own word where it said one."""
+        reason = self._farewell.reason
+        return ConnectionLost(f"{why} (the broker said {reason})" if reason else why)
 
     async def _pump(self, take: Callable[[PublishPacket], None], room: asyncio.Event) -> None:
         taken = 0
@@ -205,15 +230,17 @@ class BrokerConnection:
 
 
 @asynccontextmanager
-async def connect(
-    params: BrokerParams, client_id: str, will: Request | None = None
-) -> AsyncIterator[BrokerConnection]:
+async def connect(params: BrokerParams, client_id: str, will: Request | None = None) -> AsyncIterator[BrokerConnection]:
     """One connection with a lasting session; raises ConnectionLost when it cannot be made.
 
     `will` is published by the broker when the connection ends without a word.
     """
     await _probe(params)
+    farewell = _Farewell()
+    words = logging.Logger("mqtt", logging.WARNING)  # noqa: LOG001 - of this connection alone
+    words.addHandler(farewell)
     client = aiomqtt.Client(
+        logger=words,
         hostname=params.hostname,
         port=params.port,
         identifier=client_id,
@@ -226,6 +253,7 @@ async def connect(
         keep_alive=params.keep_alive_s,
         receive_max=params.receive_maximum,
         will=Will(will.topic, payload=will.payload, qos=QoS(will.qos), retain=will.retain) if will else None,
+        max_packet_size=_PACKET_BYTES_MAX,
     )
     try:
         async with asyncio.timeout(params.connect_timeout_s):
@@ -237,7 +265,7 @@ async def connect(
         await _abandon(client)
         raise
     background = client._tasks  # noqa: SLF001 - the library offers no other way to watch them
-    connection = BrokerConnection(client, background, params.connect_timeout_s)
+    connection = BrokerConnection(client, background, farewell, params.connect_timeout_s)
     try:
         yield connection
     finally:

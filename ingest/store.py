@@ -32,9 +32,15 @@ from ingest.states import DeviceFacts, DeviceWords, fact_columns
 from sql import queries
 
 
-async def lock_slot(conn: asyncpg.Connection, slot: str) -> None:
-    """Wait until this is the only transaction of its slot."""
-    await conn.execute(*queries["lock_slot"].bind(slot=slot))
+async def lock_slot(conn: asyncpg.Connection, slot: str) -> datetime:
+    """Wait until this is the only transaction of its slot; returns the database's clock then."""
+    now: datetime = await conn.fetchval(*queries["lock_slot"].bind(slot=slot), column=2)
+    return now
+
+
+async def claim_slot(conn: asyncpg.Connection, slot: str) -> bool:
+    """Claim the slot for this session, until it ends or is reset; False when another session has it."""
+    return bool(await conn.fetchval(*queries["claim_slot"].bind(slot=slot), timeout=2.0))
 
 
 async def next_batch_id(conn: asyncpg.Connection) -> int:
@@ -42,9 +48,22 @@ async def next_batch_id(conn: asyncpg.Connection) -> int:
     return int(await conn.fetchval(*queries["next_batch_id"].bind()))
 
 
-async def batch_committed(conn: asyncpg.Connection, batch_id: int) -> bool:
-    """Tell whether a batch is there after all, when nobody heard the answer to its COMMIT."""
-    return bool(await conn.fetchval(*queries["batch_committed"].bind(batch_id=batch_id)))
+async def batch_committed(conn: asyncpg.Connection, batch_id: int, slot: str, received: Sequence[datetime]) -> bool:
+    """Tell whether a batch is there after all, when nobody heard the answer to its COMMIT.
+
+    The id alone would not do: a server that crashed before it wrote the sequence gives the same id again.
+    """
+    return bool(
+        await conn.fetchval(
+            *queries["batch_committed"].bind(
+                batch_id=batch_id,
+                slot=slot,
+                first_received_at=min(received),
+                last_received_at=max(received),
+                received=len(received),
+            )
+        )
+    )
 
 
 async def gateways_by_code(conn: asyncpg.Connection, codes: Iterable[str]) -> list[Gateway]:

@@ -30,7 +30,7 @@ from ingest.decoders.sparkplug import Host
 from ingest.directory import Directory
 from ingest.formats import is_our_own, is_urgent, read_message, topic_filters, urgent_filters
 from ingest.intake import Intake
-from ingest.model import Elsewhere, Message, Tally
+from ingest.model import Bound, Elsewhere, Message, Refused, Tally
 from ingest.settling import judge_message
 from ingest.sources import SourceParams, check_sources
 from ingest.transaction import write_batch
@@ -50,9 +50,15 @@ _COMMIT_S = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 
+_CLOCK_AHEAD_S = Gauge(
+    "gaswarden_ingest_clock_ahead_seconds", "The database's clock less the worker's, at the last batch.", ["slot"]
+)
+
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _ACQUIRE_TIMEOUT_S = 10.0
 _REQUEST_TIMEOUT_S = 5.0
+_CLOCKS_APART_S = 60.0
+_TWO_WORKERS = "another worker of this slot is connected: run one for each slot, or give this one a slot of its own"
 
 
 class IngestParams(BaseModel):
@@ -74,6 +80,9 @@ class IngestParams(BaseModel):
     )
     retry_min_s: float = Field(0.1, gt=0, le=60, description="First pause after a failed transaction.")
     retry_max_s: float = Field(5.0, gt=0, le=600, description="Longest pause between attempts.")
+    standby_s: float = Field(
+        30.0, gt=0, le=3600, description="A worker that lost its session to another one stands by for this long."
+    )
     drain_timeout_s: float = Field(20.0, gt=0, le=600, description="Time to commit what waits when told to stop.")
     sources: tuple[SourceParams, ...] = Field(
         (), description="Where messages of other formats come from ([[ingest.sources]]); native needs none."
@@ -199,11 +208,17 @@ class _Worker:
         self._unanswered: Tally | None = None  # of a COMMIT whose answer may have been lost
         self._expect_repeats = False
         self._in_transaction = 0
+        self._clocks_apart = False
+        self._listener: asyncpg.Connection | None = None
 
     # ---- intake
 
     async def stay_connected(self) -> None:
-        """Connect, subscribe, receive; again with growing pauses whenever the connection is lost."""
+        """Connect, subscribe, receive; again with growing pauses whenever the connection is lost.
+
+        Two workers of one slot would take the session from each other without end. The one whose claim to the slot came
+        second stands by for a while whenever it lost the connection.
+        """
         slot = self._lane.slot
         client_id = f"gaswarden-ingest-{slot}"
         attempt, told = 0, False
@@ -229,7 +244,11 @@ class _Worker:
             finally:
                 self.subscribed.clear()
                 _CONNECTED.labels(slot).set(0)
-            await asyncio.sleep(_pause_s(attempt, self._broker.retry_min_s, self._broker.retry_max_s))
+            pause_s = _pause_s(attempt, self._broker.retry_min_s, self._broker.retry_max_s)
+            if not await self._claim_slot():
+                log.warning("slot_has_another_worker", slot=slot, why=_TWO_WORKERS, standby_s=self._params.standby_s)
+                pause_s = random.uniform(0.5, 1.0) * self._params.standby_s
+            await asyncio.sleep(pause_s)
             attempt += 1
 
     async def _receive(self, connection: BrokerConnection) -> None:
@@ -384,6 +403,8 @@ class _Worker:
                 _DATABASE_OK.labels(slot).set(0)
                 if attempt == 0:
                     log.warning("database_lost", slot=slot, why=repr(error), waiting=len(messages))
+                if isinstance(error, TimeoutError):
+                    await self._pool.expire_connections()  # the others may lead to the same silence
                 await asyncio.sleep(_pause_s(attempt, self._params.retry_min_s, self._params.retry_max_s))
                 attempt += 1
                 continue
@@ -399,16 +420,39 @@ class _Worker:
     async def _attempt(self, messages: Sequence[Message]) -> Tally:
         """One transaction. A batch whose COMMIT was not answered is looked for before it is written again."""
         async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
-            await self._look_up(conn, messages)
-            judged = [self._judge(number, one, self._directory) for number, one in enumerate(messages)]
-            async with conn.transaction():
-                await store.lock_slot(conn, self._lane.slot)
-                if self._unanswered and await store.batch_committed(conn, self._unanswered.batch_id):
-                    return self._unanswered
-                batch_id = await store.next_batch_id(conn)
-                tally = await write_batch(conn, self._lane.slot, batch_id, judged, expect_repeats=self._expect_repeats)
-                self._unanswered = tally
-            return tally
+            with _ended_when_silent(conn):
+                await self._look_up(conn, messages)
+                judged = [self._judge(number, one, self._directory) for number, one in enumerate(messages)]
+                async with conn.transaction():
+                    with _ended_when_silent(conn):
+                        return await self._write(conn, messages, judged)
+
+    async def _write(
+        self, conn: asyncpg.Connection, messages: Sequence[Message], judged: Sequence[Bound | Refused]
+    ) -> Tally:
+        slot = self._lane.slot
+        self._compare_clocks(await store.lock_slot(conn, slot))
+        if self._unanswered and await self._is_committed(conn, self._unanswered, messages):
+            return self._unanswered
+        batch_id = await store.next_batch_id(conn)
+        tally = await write_batch(conn, slot, batch_id, judged, expect_repeats=self._expect_repeats)
+        self._unanswered = tally
+        return tally
+
+    def _compare_clocks(self, database_now: datetime) -> None:
+        """Say once when our clock and the database's part, for arrival is what device times are judged by."""
+        ahead_s = (database_now - datetime.now(UTC)).total_seconds()
+        _CLOCK_AHEAD_S.labels(self._lane.slot).set(ahead_s)
+        apart = abs(ahead_s) > _CLOCKS_APART_S
+        if apart and not self._clocks_apart:
+            log.warning("clocks_apart", slot=self._lane.slot, database_ahead_s=round(ahead_s, 1))
+        elif self._clocks_apart and not apart:
+            log.info("clocks_agree", slot=self._lane.slot)
+        self._clocks_apart = apart
+
+    async def _is_committed(self, conn: asyncpg.Connection, tally: Tally, messages: Sequence[Message]) -> bool:
+        received = [one.received_at for one in messages]
+        return await store.batch_committed(conn, tally.batch_id, self._lane.slot, received)
 
     async def _look_up(self, conn: asyncpg.Connection, messages: Sequence[Message]) -> None:
         """Learn the gateways and devices that these messages name and nobody knows yet."""
@@ -450,6 +494,18 @@ class _Worker:
             self._directory.forget()
             await asyncio.sleep(1.0)
 
+    async def _claim_slot(self) -> bool:
+        """Whether no other worker claimed this slot before us; while the database is away nobody can tell, and we may.
+
+        The claim is a lock of the listening session, so that a worker that dies leaves none behind.
+        """
+        if self._listener is None:
+            return True
+        try:
+            return await store.claim_slot(self._listener, self._lane.slot)
+        except _DATABASE_ERRORS:
+            return True
+
     async def _listen(self, conn: asyncpg.Connection) -> None:
         ended = asyncio.Event()
 
@@ -461,12 +517,15 @@ class _Worker:
 
         await conn.add_listener("gaswarden_registry", changed)
         conn.add_termination_listener(gone)
+        await store.claim_slot(conn, self._lane.slot)
+        self._listener = conn
         try:
             async with asyncio.timeout(self._params.registry_refresh_s):
                 await ended.wait()
         except TimeoutError:
             return
         finally:
+            self._listener = None
             if not conn.is_closed():
                 conn.remove_termination_listener(gone)
                 await conn.remove_listener("gaswarden_registry", changed)
@@ -474,6 +533,16 @@ class _Worker:
 
 def _seconds_until(at: datetime) -> float:
     return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+@contextmanager
+def _ended_when_silent(conn: asyncpg.Connection) -> Iterator[None]:
+    """End a connection on which a statement was not answered in time: a rollback there would wait as long again."""
+    try:
+        yield
+    except TimeoutError:
+        conn.terminate()
+        raise
 
 
 def _pause_s(attempt: int, first_s: float, longest_s: float) -> float:

@@ -1,16 +1,25 @@
 -- Statements of the package `ingest`. Format: see sql/__init__.py.
 
 -- lock_slot(slot) --
--- One transaction of a slot at a time, until it ends: batch ids then follow commit order within the slot.
-SELECT pg_advisory_xact_lock(hashtext('gaswarden.slot'), hashtext($1::text));
+-- One transaction of a slot at a time, until it ends: batch ids then follow commit order within the slot. A worker that
+-- the network cut off must not hold it for long: the server ends its transaction when it says nothing for 20 s.
+-- Returns the server's clock.
+SELECT set_config('idle_in_transaction_session_timeout', '20s', true),
+       pg_advisory_xact_lock(hashtext('gaswarden.slot'), hashtext($1::text)), clock_timestamp() AS now;
+
+-- claim_slot(slot) --
+-- Whether this session is the slot's worker: a lock that lasts as long as the session.
+SELECT pg_try_advisory_lock(hashtext('gaswarden.worker'), hashtext($1::text));
 
 -- next_batch_id() --
 -- The id of the batch that this transaction writes; taken after the slot's lock.
 SELECT nextval(pg_get_serial_sequence('batch', 'batch_id'));
 
--- batch_committed(batch_id) --
--- Whether a batch whose COMMIT was never answered is there.
-SELECT EXISTS (SELECT FROM batch WHERE batch_id = $1);
+-- batch_committed(batch_id, slot, first_received_at, last_received_at, received) --
+-- Whether a batch whose COMMIT was never answered is there: that very batch, not one that got its id after a crash.
+SELECT EXISTS (
+    SELECT FROM batch
+    WHERE batch_id = $1 AND slot = $2 AND first_received_at = $3 AND last_received_at = $4 AND received = $5);
 
 -- create_staging() --
 -- Where rows wait to be compared with what is stored; one per connection, empty again after each transaction.
