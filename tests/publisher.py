@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -48,13 +49,19 @@ class Publisher:
         flags = 0b1100_0010
         body = _text("MQTT") + bytes([4, flags]) + struct.pack(">H", 0) + _text(client_id)
         body += _text(account[0]) + _text(account[1])
-        self._link.sendall(b"\x10" + _length(len(body)) + body)
-        answer = self._receive_exactly(4)
-        if answer != b"\x20\x02\x00\x00":
-            raise BrokerGone(f"refused: {answer!r}")
+        self._sign_in(b"\x10" + _length(len(body)) + body)
         self._pending = b""
         self._in_flight: dict[int, int] = {}
         self._next_id = 1
+
+    def _sign_in(self, packet: bytes) -> None:
+        with ExitStack() as undo:
+            undo.callback(self._link.close)
+            self._link.sendall(packet)
+            answer = self._receive_exactly(4)
+            if answer != b"\x20\x02\x00\x00":
+                raise BrokerGone(f"refused: {answer!r}")
+            undo.pop_all()
 
     def publish(self, messages: Sequence[tuple[str, bytes]], *, window: int = 1000, timeout_s: float = 30.0) -> None:
         """Send all and wait for every acknowledgement, at most `window` outstanding; raises BrokerGone."""
