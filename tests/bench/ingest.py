@@ -1,7 +1,8 @@
-"""Ingest figures: messages and rows committed and acknowledged a second, beside raw COPY and a bare subscriber.
+"""Ingest figures: rates beside raw COPY and a bare subscriber, a tenfold burst, alarms, processor, bytes on disk.
 
 Everything runs on this machine at once: broker, database, worker and the publisher. `live` is measured from the first
-publication to the last commit; `drain` with the messages already waiting at the broker, without the publisher.
+publication to the last commit; `drain` with the messages already waiting at the broker, without the publisher. The
+burst offers ten times the steady rate of single readings, and goes on until the last one is committed.
 """
 
 import argparse
@@ -27,6 +28,10 @@ from rich.table import Table
 from app.embedded import EmbeddedServers, default_directory
 from sql.migrate import migrate
 from tests.bench import ingest_load as load
+from tests.bench import latency
+from tests.bench.ingest_burst import Burst, run_burst
+from tests.bench.ingest_plot import draw
+from tests.bench.ingest_stages import stages
 from tests.publisher import Publisher
 
 _COPY_ROWS = 50_000
@@ -40,10 +45,15 @@ class Sizes:
     devices: int
     report_days: int
     single_rounds: int
+    burst_s: float
+    alarms: int
 
 
-QUICK = Sizes(10_000, 2, 8)
-FULL = Sizes(20_000, 10, 50)
+QUICK = Sizes(10_000, 2, 8, 30.0, 100)
+FULL = Sizes(20_000, 10, 50, 600.0, 500)
+STEADY_PER_S = 1_000  # the city's steady rate is some 20 reports a second; this leaves room for chattier meters
+BURST_PER_S = 10 * STEADY_PER_S
+THINGSBOARD_PER_S = 5_000  # ThingsBoard's published figure on two cores: 5,000 messages, 15,000 points a second
 
 
 @dataclass
@@ -55,6 +65,7 @@ class Figures:
     rows: int
     seconds: float
     cpu_us: dict[str, float] = field(default_factory=dict)  # per message, by process
+    bytes_per_row: float | None = None  # of the table `reading` with its indexes
 
     @property
     def messages_s(self) -> float:
@@ -72,6 +83,7 @@ class Bench:
         self.servers = servers
         self.sizes = sizes
         self.figures: list[Figures] = []
+        self.burst: Burst | None = None
         self._workers: list[subprocess.Popen[str]] = []
 
     def end(self) -> None:
@@ -96,6 +108,8 @@ class Bench:
         self._fresh()
         self._worker("single readings, drain", *singles, single_rows, drain=True)
         self._bare("only acknowledges, live", *singles)
+        self._fresh()
+        self.burst = run_burst(self, sizes.burst_s)
 
     # ---- measurements
 
@@ -119,14 +133,14 @@ class Bench:
         self, name: str, make: Callable[[int, int], list[load.Message]], rounds: int, rows: int, *, drain: bool
     ) -> None:
         count = self.sizes.devices * rounds
-        worker = self._start_worker()
-        expected = self._ledger_received() + count
+        worker = self.start_worker()
+        expected = self.ledger_received() + count
         if drain:
             _stop(worker)
             publisher = self._start_publisher(make, rounds)
             publisher.go()
             publisher.join()
-            worker = self._start_worker(await_subscription=False)
+            worker = self.start_worker(await_subscription=False)
             before = self._cpu(worker.pid)
             started = time.perf_counter()
         else:
@@ -134,13 +148,19 @@ class Bench:
             before = self._cpu(worker.pid)
             started = time.perf_counter()
             publisher.go()
-        self._await_ledger(expected)
+        self.await_ledger(expected)
         seconds = time.perf_counter() - started
         after = self._cpu(worker.pid)
         cpu = {key: (after[key] - before[key]) / count * 1e6 for key in after}
         publisher.join()
         _stop(worker)
-        self.figures.append(Figures(name, count, rows, seconds, cpu))
+        self.figures.append(Figures(name, count, rows, seconds, cpu, self._bytes_per_row() if drain else None))
+
+    def _bytes_per_row(self) -> float:
+        """Of the table and its indexes, as they lie on disk after the load; nothing is compressed yet."""
+        size = "SELECT sum(total_bytes)::bigint FROM hypertable_detailed_size('reading')"
+        url = self.servers.admin_database_url
+        return asyncio.run(_fetch(url, size)) / asyncio.run(_fetch(url, "SELECT count(*) FROM reading"))
 
     def _bare(self, name: str, make: Callable[[int, int], list[load.Message]], rounds: int) -> None:
         count = self.sizes.devices * rounds
@@ -157,7 +177,8 @@ class Bench:
 
     # ---- parts
 
-    def _start_worker(self, *, await_subscription: bool = True) -> "subprocess.Popen[str]":
+    def start_worker(self, *, await_subscription: bool = True) -> "subprocess.Popen[str]":
+        """Start a worker and wait until it is connected."""
         command = [sys.executable, "-m", "app", "run", "ingest"]
         addresses = {"DATABASE_URL": self.servers.database_url, "MQTT_URL": self.servers.mqtt_url}
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GASWARDEN_")}
@@ -201,10 +222,10 @@ class Bench:
         asyncio.run(_execute(self.servers.admin_database_url, f"TRUNCATE {tables}"))
         asyncio.run(_execute(self.servers.superuser_database_url, "CHECKPOINT"))
 
-    def _ledger_received(self) -> int:
+    def ledger_received(self) -> int:
         return asyncio.run(_fetch(self.servers.database_url, "SELECT coalesce(sum(received), 0) FROM ledger"))
 
-    def _await_ledger(self, expected: int) -> None:
+    def await_ledger(self, expected: int) -> None:
         self._await("SELECT coalesce(sum(received), 0) FROM ledger", expected)
 
     def _await(self, statement: str, expected: int) -> None:
@@ -283,6 +304,14 @@ async def _fetch(url: str, statement: str) -> int:
         await conn.close()
 
 
+async def _fetch_text(url: str, statement: str) -> str:
+    conn = await asyncpg.connect(url)
+    try:
+        return str(await conn.fetchval(statement))
+    finally:
+        await conn.close()
+
+
 def _cpu_s(pid: int) -> float:
     """User and system time of a process and its ended children, from /proc."""
     try:
@@ -310,12 +339,13 @@ def _postmaster(servers: EmbeddedServers) -> int:
 
 def report(figures: list[Figures], console: Console) -> dict[str, float]:
     """Print the table; return the ratios that are promised."""
-    table = Table("what", "messages", "rows", "s", "messages/s", "rows/s", "CPU µs a message")
+    table = Table("what", "messages", "rows", "s", "messages/s", "rows/s", "CPU µs a message", "bytes a row")
     for one in figures:
         cpu = ", ".join(f"{name} {value:.0f}" for name, value in sorted(one.cpu_us.items()))
         messages = f"{one.messages_s:,.0f}" if one.messages else "-"
         rows = f"{one.rows_s:,.0f}" if one.rows else "-"
-        table.add_row(one.name, f"{one.messages:,}", f"{one.rows:,}", f"{one.seconds:.1f}", messages, rows, cpu)
+        size = f"{one.bytes_per_row:.0f}" if one.bytes_per_row else "-"
+        table.add_row(one.name, f"{one.messages:,}", f"{one.rows:,}", f"{one.seconds:.1f}", messages, rows, cpu, size)
     console.print(table)
     by_name = {one.name: one for one in figures}
     raw, live = by_name["raw COPY, rows of reports"], by_name["reports of 25 values, live"]
@@ -325,6 +355,10 @@ def report(figures: list[Figures], console: Console) -> dict[str, float]:
         "reports_drain_of_copy": drain.rows_s / raw.rows_s,
         "single_live_messages_s": by_name["single readings, live"].messages_s,
         "single_drain_messages_s": by_name["single readings, drain"].messages_s,
+        "single_live_of_bare_subscriber": by_name["single readings, live"].messages_s
+        / by_name["only acknowledges, live"].messages_s,
+        "single_live_of_thingsboard": by_name["single readings, live"].messages_s / THINGSBOARD_PER_S,
+        "report_points_live_of_thingsboard": live.rows_s / (3 * THINGSBOARD_PER_S),
     }
     for name, value in ratios.items():
         console.print(f"{name} = {value:,.2f}")
@@ -335,28 +369,63 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="minutes instead of seconds")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--plot", type=Path, help="draw them into this PNG file")
     chosen = parser.parse_args()
     console = Console()
+    sizes = FULL if chosen.full else QUICK
+    bench, edition = _measure(sizes)
+    ratios = report(bench.figures, console)
+    assert bench.burst is not None
+    bench.burst.report(console, BURST_PER_S)
+    alarms = asyncio.run(latency.run(latency.Sizes(600, sizes.alarms, 3_000)))
+    latency.report(alarms, console)
+    by_stage = {
+        "report of 25": stages(load.reports(5_000, 1)),
+        "single reading": stages(load.singles(5_000, 1)),
+    }
+    _report_stages(by_stage, console)
+    console.print(f"edition of TimescaleDB: {edition}; bytes a row are before any compression")
+    everything = {
+        "figures": [asdict(one) | {"messages_s": one.messages_s, "rows_s": one.rows_s} for one in bench.figures],
+        "ratios": ratios,
+        "burst": asdict(bench.burst),
+        "alarms": alarms,
+        "stages_us": by_stage,
+        "edition": edition,
+    }
+    if chosen.json:
+        chosen.json.write_text(json.dumps(everything, indent=1) + "\n", "utf-8")
+    if chosen.plot:
+        draw(everything, chosen.plot)
+
+
+def _measure(sizes: Sizes) -> tuple[Bench, str]:
+    """Everything that needs one worker on servers of its own."""
     directory = default_directory() / "bench" / uuid.uuid4().hex[:8]
     servers = EmbeddedServers.open(directory)
     try:
         servers.start()
         _let_ingest_publish(servers)
         migrate(servers.admin_database_url)
-        bench = Bench(servers, FULL if chosen.full else QUICK)
-        load.register(servers.admin_database_url, bench.sizes.devices)
+        bench = Bench(servers, sizes)
+        load.register(servers.admin_database_url, sizes.devices)
         try:
             bench.run()
         finally:
             bench.end()
-        ratios = report(bench.figures, console)
-        if chosen.json:
-            rows = [asdict(one) | {"messages_s": one.messages_s, "rows_s": one.rows_s} for one in bench.figures]
-            chosen.json.write_text(json.dumps({"figures": rows, "ratios": ratios}, indent=1) + "\n")
+        licence = "SELECT current_setting('timescaledb.license')"
+        return bench, asyncio.run(_fetch_text(servers.database_url, licence))
     finally:
         servers.destroy()
         if not any(itertools.islice(directory.parent.iterdir(), 1)):
             shutil.rmtree(directory.parent, ignore_errors=True)
+
+
+def _report_stages(by_stage: dict[str, dict[str, float]], console: Console) -> None:
+    table = Table("worker's stages, CPU µs a message", *by_stage)
+    for name in next(iter(by_stage.values())):
+        table.add_row(name, *(f"{one[name]:.1f}" for one in by_stage.values()))
+    console.print(table)
 
 
 def _let_ingest_publish(servers: EmbeddedServers) -> None:

@@ -143,6 +143,16 @@ def _figures(milliseconds: list[float]) -> dict[str, float]:
     }
 
 
+def report(results: dict[str, dict[str, float]], console: Console) -> None:
+    """Print the table."""
+    table = Table(title="Leak alarm published -> alert readable over HTTP, milliseconds", title_justify="left")
+    for column in ("load", "alarms", "median", "p99", "worst"):
+        table.add_column(column, justify="left" if column == "load" else "right")
+    for name, one in results.items():
+        table.add_row(name, *(f"{one[key]:,.1f}" for key in ("alarms", "median_ms", "p99_ms", "worst_ms")))
+    console.print(table)
+
+
 def main() -> None:
     """Measure, print a table, and write JSON when asked."""
     parser = argparse.ArgumentParser(prog="scripts/bench latency", description=__doc__)
@@ -150,12 +160,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     results = asyncio.run(run(FULL if options.full else QUICK))
-    table = Table(title="Leak alarm published -> alert readable over HTTP, milliseconds", title_justify="left")
-    for column in ("load", "alarms", "median", "p99", "worst"):
-        table.add_column(column, justify="left" if column == "load" else "right")
-    for name, one in results.items():
-        table.add_row(name, *(f"{one[key]:,.1f}" for key in ("alarms", "median_ms", "p99_ms", "worst_ms")))
-    Console().print(table)
+    report(results, Console())
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
