@@ -9,7 +9,7 @@ import numpy as np
 from simulator.faults import Fault
 from simulator.messages import encode, stamp
 from simulator.model import City, Device, Message
-from simulator.occurrences import leak
+from simulator.occurrences import VALVE_CLOSED, leak
 from simulator.usage import COOKING, HOT_WATER
 
 
@@ -42,7 +42,9 @@ class Live:
 
     def __init__(self, city: City, faults: Iterable[Fault], last: Mapping[str, Spoken], seed: int) -> None:
         faults = tuple(faults)
+        faults = tuple(faults)
         faulty = {code for fault in faults if fault.alert for code in fault.devices}
+        self._shut = {code for fault in faults if fault.name == "valve_closed_idle" for code in fault.devices}
         self._rng = np.random.default_rng([seed, 9])
         self._area = {gateway.code: gateway.area for gateway in city.gateways}
         self._offset_h = city.utc_offset_h
@@ -77,13 +79,16 @@ class Live:
     def _reading(self, meter: Device, at: datetime) -> Message:
         """The register moved on since the meter last spoke, at most by the flow it shows now."""
         hour = (at + timedelta(hours=self._offset_h)).hour
-        burning = self._rng.random() < COOKING[hour] + HOT_WATER[hour]
+        shut = meter.code in self._shut
+        burning = not shut and self._rng.random() < COOKING[hour] + HOT_WATER[hour]
         flow_lh = round(float(self._rng.uniform(40, 600)), 1) if burning else 0.0
         last = self._last[meter.code]
         pulse_ml = meter.pulse_ml or 1
         elapsed_h = min((at - last.at).total_seconds() / 3600, 0.5)
         index_ml = (last.index_ml or 0) + round(flow_lh * 1000 * max(elapsed_h, 0.0)) // pulse_ml * pulse_ml
         body = {"index_ml": index_ml, "flow_lh": flow_lh, "pressure_pa": int(self._rng.integers(1_950, 2_080))}
+        if meter.has_valve:
+            body["status"] = VALVE_CLOSED if shut else 0
         return self._say(meter, at, "readings", body)
 
     def everyone(self, at: datetime) -> Iterator[Message]:

@@ -5,8 +5,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,13 @@ from app.demo.stage import Servers, StageError, directory, open_servers, run_ser
 from app.demo.verdict import Judgement, judge
 from app.embedded import EmbeddedError
 from app.embedded.processes import free_port
+from app.logs import LogParams, configure_logging
 from app.settings import Settings, load_settings
 from inspections.recheck import broken_in_force
 from simulator.link import Broker
 from simulator.model import City
 from simulator.publisher import Publisher, go_on
-from simulator.score import Score, alerts_from_json, score
+from simulator.score import Raised, Score, alerts_from_json, score
 from sql import queries
 from sql.migrate import migrate
 
@@ -60,7 +61,7 @@ def demo(
     """
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     try:
-        with open_servers(say, fresh=fresh) as servers:
+        with open_servers(say, fresh=fresh) as servers, _own_log():
             if fresh:
                 (directory() / "state.json").unlink(missing_ok=True)
             state = begin(directory(), datetime.now(UTC), seed, homes, days)
@@ -71,6 +72,16 @@ def demo(
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if well else 1)
+
+
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """What the simulated gateways log goes to a file: the screen is for the person."""
+    path = directory().parent / "log" / "demonstration.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        configure_logging(LogParams(form="json"), log)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ async def _demonstrate(servers: Servers, state: State, console: Console, *, chec
         console.print(f"services are up: {stage.address}")
         played = await _play(publisher, desk, city, state, console)
         keep(folder, played.state)
-        seen = await _look(stage, desk, city, played.state, publisher)
+        seen = await _look(stage, desk, city, played.state)
         if as_json:
             _print_json(stage, played, seen)
         else:
@@ -124,7 +135,7 @@ async def _demonstrate(servers: Servers, state: State, console: Console, *, chec
         if check:
             return seen.well
         try:
-            await _serve(publisher, played, process, console)
+            await _serve(publisher, played, process, servers, console)
         finally:
             keep(folder, replace(played.state, spoken=dict(played.live.last)))
     return True
@@ -162,11 +173,11 @@ async def _play(publisher: Publisher, desk: Desk, city: City, state: State, cons
     return played
 
 
-async def _look(stage: _Stage, desk: Desk, city: City, state: State, publisher: Publisher) -> _Seen:
+async def _look(stage: _Stage, desk: Desk, city: City, state: State) -> _Seen:
     """Wait until all that was published is evaluated, plan tomorrow, and look at everything over HTTP."""
     truth = state.truth(city)
     (stage.folder / "truth.json").write_text(json.dumps(truth, indent=1, default=str), "utf-8")
-    acknowledged = publisher.published().acknowledged
+    acknowledged = state.acknowledged
     days = state.now.date(), datetime.now(UTC).date()
     async with open_database(stage.settings, "demo") as pool:
 
@@ -177,7 +188,7 @@ async def _look(stage: _Stage, desk: Desk, city: City, state: State, publisher: 
             return int(ledger["received"]) >= acknowledged and int(backlog) == 0
 
         async def found() -> bool:
-            result = score(truth, alerts_from_json(await desk.alerts()))
+            result = score(truth, _of_the_play(state, await desk.alerts()))
             return result.found == result.planted
 
         await until(settled, _SETTLE_TIMEOUT_S)
@@ -186,9 +197,15 @@ async def _look(stage: _Stage, desk: Desk, city: City, state: State, publisher: 
         await desk.tell(f"rosters/{tomorrow}/plan")
         broken = await broken_in_force(pool, tomorrow, stage.settings.roster)
     alerts, ledger = await desk.alerts(), await desk.ledger(*days)
-    result = score(truth, alerts_from_json(alerts))
+    result = score(truth, _of_the_play(state, alerts))
     roster = await _roster_to_show(desk, tomorrow)
     return _Seen(alerts, truth, result, ledger, roster, judge(result, ledger, acknowledged, broken))
+
+
+def _of_the_play(state: State, alerts: list[dict[str, Any]]) -> list[Raised]:
+    """Alerts that the play can have caused: what somebody published afterwards is neither found nor false."""
+    end = state.live_leak[1] if state.live_leak else state.now
+    return [alert for alert in alerts_from_json(alerts) if alert.first_at <= end]
 
 
 def _tomorrow(settings: Settings) -> date:
@@ -265,18 +282,27 @@ def _print_json(stage: _Stage, played: Played, seen: _Seen) -> None:
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False, default=str))
 
 
-async def _serve(publisher: Publisher, played: Played, process: asyncio.subprocess.Process, console: Console) -> None:
-    """Everyday life goes on at a modest rate until Ctrl-C, SIGTERM, or the end of the services."""
+async def _serve(
+    publisher: Publisher, played: Played, process: asyncio.subprocess.Process, servers: Servers, console: Console
+) -> None:
+    """Everyday life goes on at a modest rate until Ctrl-C, SIGTERM, or the end of the services.
+
+    A server that dies is started again; the services get over it by themselves.
+    """
     console.print("\nServing; the district goes on living. Ctrl-C stops everything cleanly.", style="bold")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     living = asyncio.create_task(go_on(publisher, played.live.tick, _LIVE_PER_S))
-    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(process.wait()), living]
+    watching = asyncio.create_task(servers.keep_alive(lambda sentence: console.print(sentence, soft_wrap=True)))
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(process.wait()), living, watching]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for task in ends:
         task.cancel()
     await asyncio.gather(*ends, return_exceptions=True)
+    for task in (living, watching):
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise StageError(f"the demonstration cannot go on: {error}") from error
     if process.returncode is not None:
         raise StageError(f"the services stopped by themselves with code {process.returncode}")
     console.print("stopping: services drain, then the servers stop")

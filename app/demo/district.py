@@ -28,7 +28,8 @@ class State:
     """What a later start needs to know: how the district was made, until when it was played, the tokens it gave.
 
     `played` is False from the first message until the last is acknowledged: an interrupted start publishes the same
-    bytes again, which ingest recognises. `live_leak` is (detector, moment) of the leak published after the history.
+    bytes again, which ingest recognises. `acknowledged` counts what the broker acknowledged over all starts.
+    `live_leak` is (detector, moment) of the leak published after the history.
     """
 
     now: datetime
@@ -36,6 +37,7 @@ class State:
     homes: int
     days: int
     played: bool = False
+    acknowledged: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
     spoken: dict[str, Spoken] = field(default_factory=dict)
     live_leak: tuple[str, datetime] | None = None

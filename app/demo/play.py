@@ -36,10 +36,12 @@ async def play(publisher: Publisher, desk: Desk, city: City, state: State, progr
     live = Live(city, faults, state.spoken, state.seed)
     if stale(state, datetime.now(UTC)):
         await publisher.publish(live.everyone(datetime.now(UTC)), progress)
+    leak_ms = None
     if state.live_leak is None:
         detector, at, leak_ms = await _leak(publisher, desk, live)
-        return Played(replace(state, live_leak=(detector, at)), live, leak_ms)
-    return Played(state, live, None)
+        state = replace(state, live_leak=(detector, at))
+    acknowledged = state.acknowledged + publisher.published().acknowledged
+    return Played(replace(state, acknowledged=acknowledged, spoken=dict(live.last)), live, leak_ms)
 
 
 async def _leak(publisher: Publisher, desk: Desk, live: Live) -> tuple[str, datetime, float]:

@@ -71,24 +71,9 @@ def show_score(console: Console, score: Score) -> None:
     table.add_column("rule")
     for column in ("planted", "found", "false alerts"):
         table.add_column(column, justify="right")
-    table.add_column("median time to detect", justify="right")
     for rule in score.rules:
-        seconds = rule.median_detect_s
-        table.add_row(
-            rule.rule,
-            str(rule.planted),
-            str(rule.found),
-            str(len(rule.false)),
-            "" if seconds is None else _span(seconds),
-        )
+        table.add_row(rule.rule, str(rule.planted), str(rule.found), str(len(rule.false)))
     console.print(table)
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def show_roster(console: Console, roster: Mapping[str, Any], zone: tzinfo) -> None:

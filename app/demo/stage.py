@@ -38,6 +38,21 @@ class Servers:
         parts = urlsplit(self.mqtt_url)
         return dict.fromkeys(gateways, (unquote(parts.username or ""), unquote(parts.password or "")))
 
+    async def keep_alive(self, say: Callable[[str], None], pause_s: float = 1.0) -> None:
+        """Look after the embedded servers until cancelled: one that died is started again, with a sentence for each.
+
+        Raises EmbeddedError when it cannot be started.
+        """
+        while True:
+            await asyncio.sleep(pause_s)
+            if self.embedded is None:
+                continue
+            dead = await asyncio.to_thread(self.embedded.dead)
+            if dead:
+                say(f"{' and '.join(dead)} ended by itself; starting it again")
+                await asyncio.to_thread(self.embedded.start)
+                say(f"{' and '.join(dead)} is back")
+
     def environment(self) -> dict[str, str]:
         """What the services are told."""
         return {

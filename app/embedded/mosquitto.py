@@ -216,6 +216,12 @@ class MosquittoBroker:
         """Delete a stopped broker's sessions, queues and retained messages."""
         (self.directory / "mosquitto.db").unlink(missing_ok=True)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the broker runs; one that was our child and died is taken leave of."""
+        self._reap()
+        return self.pid() is not None
+
     def pid(self) -> int | None:
         """The broker's process id, None when it does not run."""
         return next(iter(processes.find("mosquitto", [str(self._configuration)])), None)

@@ -171,6 +171,12 @@ class PostgresCluster:
         processes.wait_until(lambda: self._reap() or self.postmaster_pid() is None, 10.0)
         self._forget_child()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server runs; one that was our child and died is taken leave of."""
+        self._reap()
+        return self.postmaster_pid() is not None
+
     def postmaster_pid(self) -> int | None:
         """The server's process id; None when the one on file is dead, or by now somebody else's."""
         try:

@@ -214,6 +214,14 @@ class EmbeddedServers:
             self._save()
             undo.pop_all()
 
+    def dead(self) -> list[str]:
+        """The names of the servers that should run and do not."""
+        servers = (
+            ("PostgreSQL", self._wants_postgres, self.postgres),
+            ("Mosquitto", self._wants_mosquitto, self.mosquitto),
+        )
+        return [name for name, wanted, server in servers if wanted and not server.alive]
+
     def hold(self) -> None:
         """Keep other programs from running the servers until `stop`; raises EmbeddedError when one does."""
         if self._lock is None:
