@@ -15,7 +15,6 @@ from psycopg import sql as pg
 from app.embedded import EmbeddedError, EmbeddedServers, default_directory
 from sql.migrate import migrate
 
-
 _BEING_MADE_S = 60.0  # an empty directory younger than this may be somebody's who is just starting
 
 

@@ -80,7 +80,11 @@ def _show_json_report(report: ImportReport) -> None:
 
 def _show_report(report: ImportReport) -> None:
     columns = ["file", "rows", "added", "changed", "same"]
-    show_table("Import", columns, [[getattr(one, column) for column in columns] for one in report.files])
+    show_table(
+        "Import" if report.saved else "Not imported: what it would have been",
+        columns,
+        [[getattr(one, column) for column in columns] for one in report.files],
+    )
     for one in report.bad[:_BAD_ROWS_SHOWN]:
         say(f"{one.file}:{one.line}: {one.column + ': ' if one.column else ''}{one.reason}")
     if len(report.bad) > _BAD_ROWS_SHOWN:

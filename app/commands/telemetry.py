@@ -190,6 +190,8 @@ def quarantine_replay(
         return dict(await quarantine.replay(pool, console_actor(), datetime.now(UTC), ids or None, reason, sources))
 
     outcome = with_pool(context, store)
+    if ids and not outcome:
+        raise WentWrong("none of these messages waits; see `gaswarden quarantine list`")
     if as_json:
         show_json(outcome)
     else:

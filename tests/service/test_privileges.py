@@ -3,7 +3,17 @@
 import asyncpg
 import pytest
 
-APPEND_ONLY = ("reading", "event", "gateway_event", "conflict", "batch", "alert_step", "command_step", "audit_entry", "rule_version")
+APPEND_ONLY = (
+    "reading",
+    "event",
+    "gateway_event",
+    "conflict",
+    "batch",
+    "alert_step",
+    "command_step",
+    "audit_entry",
+    "rule_version",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,13 @@ def test_every_table_has_its_writer() -> None:
 def test_writes_its_own_tables_only(path: Path) -> None:
     """A package's statements write the tables that are its own, and temporary ones."""
     owner_of = owners()
-    package = {"storage": "ingest", "commands": "ingest", "ingest_strangers": "ingest", "validation": "ingest", "proof": "ingest"}.get(path.stem, path.stem)
+    package = {
+        "storage": "ingest",
+        "commands": "ingest",
+        "ingest_strangers": "ingest",
+        "validation": "ingest",
+        "proof": "ingest",
+    }.get(path.stem, path.stem)
     foreign = {
         f"{query.name} writes {table}, which belongs to {owner_of[table]}"
         for query in parse_queries(path.read_text(), path.name).values()
