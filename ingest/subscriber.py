@@ -9,7 +9,7 @@ import gc
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +68,12 @@ class IngestParams(BaseModel):
 
     slot: str = Field("0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="Name of the slot: one worker at a time.")
     areas: tuple[str, ...] = Field((), description="Areas whose topics this slot reads; empty: all of them.")
+    share_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Slots of the same areas and share name take native messages in turn; unset: each takes all. "
+        "Only for brokers that give a gone member's messages to the others.",
+    )
     batch: BatchParams = Field(default_factory=BatchParams, description="When a batch is taken.")
     buffer_max: int = Field(
         20_000, ge=100, le=200_000, description="Messages waiting for a transaction before the intake pauses."
@@ -135,18 +141,23 @@ class Lane:
     @classmethod
     def of_events(cls, params: IngestParams) -> Self:
         """The lane of alarms and other events."""
-        return cls(f"{params.slot}-events", tuple(urgent_filters(params.areas)), leaves_urgent=False)
+        return cls(f"{params.slot}-events", _shared(params, urgent_filters(params.areas)), leaves_urgent=False)
 
     @classmethod
     def of_the_rest(cls, params: IngestParams) -> Self:
         """The lane of everything else: it subscribes to whole trees, so that no mistyped topic is lost unseen."""
-        return cls(params.slot, tuple(topic_filters(params.areas)), leaves_urgent=True)
+        return cls(params.slot, _shared(params, topic_filters(params.areas)), leaves_urgent=True)
 
     @classmethod
     def of_sources(cls, params: IngestParams) -> Self:
         """The lane of other formats than native."""
         filters = tuple(one for source in params.own_sources for one in source.filters)
         return cls(f"{params.slot}-sources", filters, leaves_urgent=False)
+
+
+def _shared(params: "IngestParams", filters: Iterable[str]) -> tuple[str, ...]:
+    """The filters as they are, or as subscriptions that a group of slots shares (MQTT 5, section 4.8.2)."""
+    return tuple(filters if params.share_name is None else (f"$share/{params.share_name}/{one}" for one in filters))
 
 
 async def _work(worker: "_Worker") -> None:

@@ -1,12 +1,14 @@
 """Events have a lane of their own: an alarm waits for no reading, and is counted once."""
 
+from datetime import timedelta
+
 import asyncpg
 import psycopg
 import pytest
 
 from ingest.formats import is_urgent
 from sql import queries
-from tests.ingest_city import event, ledger_totals, reading, register, topic, until, working
+from tests.ingest_city import NOW, event, ledger_totals, reading, register, topic, until, working
 from tests.publisher import Publisher
 from tests.servers import Broker, Database
 
@@ -38,6 +40,29 @@ async def test_an_alarm_is_stored_while_readings_cannot_be(city: Database, pool:
         await until(all_received)
     by_slot = dict(await pool.fetch("SELECT slot, sum(received)::int FROM ledger GROUP BY slot"))
     assert by_slot == {"0": 50, "0-events": 1}
+
+
+async def test_slots_that_share_take_messages_in_turn(city: Database, pool: asyncpg.Pool, broker: Broker) -> None:
+    """Two slots of one share name store every message once between them, and both have some of the work."""
+
+    async def all_received() -> bool:
+        return (await ledger_totals(pool))["received"] >= 400
+
+    async with (
+        working(pool, broker.url, slot="east", share_name="city"),
+        working(pool, broker.url, slot="west", share_name="city"),
+    ):
+        with Publisher(broker.host, broker.port, broker.gateway("GW-1")) as gateway:
+            moments = [NOW - timedelta(seconds=number) for number in range(399)]
+            gateway.publish([(topic(), reading(seq=number, at=at)) for number, at in enumerate(moments)])
+            gateway.publish([(topic("GW-1", "events"), event(seq=400))])
+        await until(all_received)
+    totals = await ledger_totals(pool)
+    by_slot = dict(await pool.fetch("SELECT slot, sum(received)::int FROM ledger GROUP BY slot"))
+    assert (totals["received"], totals["stored"]) == (400, 400)
+    assert by_slot["east"] > 0
+    assert by_slot["west"] > 0
+    assert await pool.fetchval("SELECT count(*) FROM event") == 1
 
 
 @pytest.mark.parametrize(
