@@ -107,6 +107,7 @@ class Bench:
         self._worker("single readings, live", *singles, single_rows, drain=False)
         self._fresh()
         self._worker("single readings, drain", *singles, single_rows, drain=True)
+        self._forget_sessions()  # or the broker would queue for the absent worker, too
         self._bare("only acknowledges, live", *singles)
         self._fresh()
         self.burst = run_burst(self, sizes.burst_s)
@@ -222,8 +223,20 @@ class Bench:
         asyncio.run(_execute(self.servers.admin_database_url, f"TRUNCATE {tables}"))
         asyncio.run(_execute(self.servers.superuser_database_url, "CHECKPOINT"))
 
+    def _forget_sessions(self) -> None:
+        """A broker that knows no session and holds no message."""
+        broker = self.servers.mosquitto
+        broker.stop()
+        broker.forget()
+        broker.start()
+        _let_ingest_publish(self.servers)
+
     def ledger_received(self) -> int:
         return asyncio.run(_fetch(self.servers.database_url, "SELECT coalesce(sum(received), 0) FROM ledger"))
+
+    def rows(self) -> int:
+        """Readings stored now."""
+        return asyncio.run(_fetch(self.servers.database_url, "SELECT count(*) FROM reading"))
 
     def await_ledger(self, expected: int) -> None:
         self._await("SELECT coalesce(sum(received), 0) FROM ledger", expected)
@@ -371,7 +384,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--plot", type=Path, help="draw them into this PNG file")
     chosen = parser.parse_args()
-    console = Console()
+    console = Console(width=120 if not sys.stdout.isatty() else None)
     sizes = FULL if chosen.full else QUICK
     bench, edition = _measure(sizes)
     ratios = report(bench.figures, console)

@@ -63,7 +63,7 @@ def run_burst(bench: "Bench", seconds: float, per_s: int = 10_000) -> Burst:
     """Offer `per_s` messages a second for so long, then wait until the last is committed."""
     worker = bench.start_worker()
     found = Burst(per_s, rss_before_mb=_rss_mb(worker.pid))
-    before = bench.ledger_received()
+    before, rows_before = bench.ledger_received(), bench.rows()
     context = multiprocessing.get_context("spawn")
     published, ready, go = context.Value("q", 0), context.Event(), context.Event()
     account = bench.servers.credentials("ingest")
@@ -76,6 +76,7 @@ def run_burst(bench: "Bench", seconds: float, per_s: int = 10_000) -> Burst:
     process.join()
     if process.exitcode != 0:
         raise SystemExit("the publisher of the burst failed")
+    found.rows = bench.rows() - rows_before
     worker.terminate()
     worker.communicate(timeout=60)
     return found
@@ -104,7 +105,6 @@ async def _watch(
             await asyncio.sleep(0.25)
         found.published, found.received = published.value, received
         found.drained_after_s = elapsed - found.seconds
-        found.rows = await conn.fetchval("SELECT count(*) FROM reading")
     finally:
         await conn.close()
 
