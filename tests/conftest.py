@@ -11,7 +11,6 @@ from app.embedded import EmbeddedServers
 from sql.pool import open_pool
 from tests.servers import Broker, Database, DatabaseServer, database_server, migrated_template, throwaway_servers
 
-
 # Wall-clock limits of single examples say how busy the machine is, not whether the code is right.
 settings.register_profile("gaswarden", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gaswarden")
