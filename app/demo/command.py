@@ -60,6 +60,8 @@ def demo(
     Exit codes: 0 well (with --check: everything proved), 1 something failed, 2 wrong usage.
     """
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with Ctrl-C switched off
+        signal.signal(number, signal.default_int_handler)
     try:
         with open_servers(say, fresh=fresh) as servers, _own_log():
             if fresh:
