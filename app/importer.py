@@ -197,7 +197,11 @@ def _first_undecodable_line(path: Path) -> int | None:
 
 
 def _rows(file: str, lines: Any, model: type[BaseModel], bad: list[BadRow]) -> Iterator[_Row]:
-    header = [name.strip() for name in next(lines, [])]
+    try:
+        header = [name.strip() for name in next(lines, [])]
+    except csv.Error as error:
+        bad.append(BadRow(file, 1, "", f"is not CSV: {error}; nothing of this file was read"))
+        return
     faults = list(_header_faults(header, model))
     if faults:
         bad += [replace(fault, file=file) for fault in faults]

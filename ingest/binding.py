@@ -89,8 +89,8 @@ def _out_of_range(item: Item, latest: datetime) -> str | None:
     if not EARLIEST <= item.at <= latest:
         return f"at: {item.at.isoformat()} is before 2015 or more than 10 minutes ahead"
     if isinstance(item, Report) and item.frozen_from is not None:
-        last = item.frozen_from + len(item.frozen_ml) * _HOUR
-        if item.frozen_from < EARLIEST or last > latest:
+        within = EARLIEST <= item.frozen_from <= latest
+        if not within or item.frozen_from + len(item.frozen_ml) * _HOUR > latest:
             return f"hourly.from: {item.frozen_from.isoformat()} gives hours before 2015 or more than 10 minutes ahead"
     return None
 

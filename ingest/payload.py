@@ -27,14 +27,21 @@ _MEASURES = (
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return _in_utc(datetime.fromisoformat(text))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # pydantic knows ValueError only
+        raise ValueError("not a moment of the years 1 to 9999") from error
 
 
 def _full_hour(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.minute or moment.second or moment.microsecond:
         raise ValueError("not a full hour")
-    return moment.astimezone(UTC)
+    return _in_utc(moment)
 
 
 _RFC3339 = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", max_length=40)

@@ -28,9 +28,18 @@ from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connec
 from ingest.decoders.model import Request
 from ingest.decoders.sparkplug import Host
 from ingest.directory import Directory
-from ingest.formats import is_our_own, is_urgent, read_message, topic_filters, urgent_filters
+from ingest.formats import is_our_own, is_urgent, message_digest, read_message, topic_filters, urgent_filters
 from ingest.intake import Intake
-from ingest.model import Bound, Elsewhere, Message, Refused, Tally
+from ingest.model import (
+    PAYLOAD_BYTES_MAX,
+    Bound,
+    Elsewhere,
+    Message,
+    QuarantineReason,
+    Refused,
+    Rejected,
+    Tally,
+)
 from ingest.settling import judge_message
 from ingest.sources import SourceParams, check_sources
 from ingest.transaction import write_batch
@@ -270,10 +279,25 @@ class _Worker:
             if is_our_own(packet.topic) or (self._lane.leaves_urgent and is_urgent(packet.topic)):
                 self._take(Elsewhere(receipt))
                 return
-            self._take(read_message(packet.topic, packet.payload, datetime.now(UTC), receipt))
+            now = datetime.now(UTC)
+            try:
+                message = read_message(packet.topic, packet.payload, now, receipt)
+            except Exception as error:  # noqa: BLE001 - whatever a decoder fails at, one message must not stop a lane
+                message = self._unreadable(packet, now, receipt, error)
+            self._take(message)
             received.inc()
 
         await self._receive_with(connection, take)
+
+    def _unreadable(
+        self, packet: PublishPacket, now: datetime, receipt: tuple[object, int] | None, error: Exception
+    ) -> Message:
+        """A message that its decoder failed at, for quarantine: kept for the day the decoder is mended."""
+        log.error("decoder_failed", slot=self._lane.slot, topic=packet.topic, why=repr(error))
+        rejected = Rejected(QuarantineReason.UNSTORABLE, f"payload: the decoder failed: {error!r}", "none")
+        kept = packet.payload[:PAYLOAD_BYTES_MAX]
+        digest = message_digest(packet.topic, packet.payload)
+        return Message(packet.topic, kept, now, rejected, receipt, len(packet.payload), digest)
 
     async def _receive_with(self, connection: BrokerConnection, take: Callable[[PublishPacket], None]) -> None:
         try:
@@ -289,7 +313,11 @@ class _Worker:
         def take(packet: PublishPacket) -> None:
             receipt = None if packet.packet_id is None else (connection, packet.packet_id)
             now = datetime.now(UTC)
-            for message in intake.read(packet.topic, packet.payload, now, receipt, again=packet.duplicate):
+            try:
+                messages = list(intake.read(packet.topic, packet.payload, now, receipt, again=packet.duplicate))
+            except Exception as error:  # noqa: BLE001 - as above
+                messages = [self._unreadable(packet, now, receipt, error)]
+            for message in messages:
                 self._take(message)
             received.inc()
             self._heard.set()
@@ -433,10 +461,20 @@ class _Worker:
         async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn:
             with _ended_when_silent(conn):
                 await self._look_up(conn, messages)
-                judged = [self._judge(number, one, self._directory) for number, one in enumerate(messages)]
+                judged = [self._judge_one(number, one) for number, one in enumerate(messages)]
                 async with conn.transaction():
                     with _ended_when_silent(conn):
                         return await self._write(conn, messages, judged)
+
+    def _judge_one(self, number: int, message: Message) -> Bound | Refused:
+        try:
+            return self._judge(number, message, self._directory)
+        except Exception as error:  # noqa: BLE001 - one message that nobody thought of must not stop a lane
+            log.error("binding_failed", slot=self._lane.slot, topic=message.topic, why=repr(error))
+            detail = f"payload: it could not be bound: {error!r}"
+            return Refused(
+                number, message, None, Rejected(QuarantineReason.UNSTORABLE, detail, message.content.decoder)
+            )
 
     async def _write(
         self, conn: asyncpg.Connection, messages: Sequence[Message], judged: Sequence[Bound | Refused]

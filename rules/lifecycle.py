@@ -282,18 +282,24 @@ def _check_proof(rule_clears: str, asked: OfficerStep) -> None:
 def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
     """Step on what an inspector found on the duty that the alert caused.
 
-    Passed: verified, unless the condition was seen again after the visit. Hazard found: confirmed, and verified when
-    every hazard of that visit has passed its re-check. Not entered: noted.
+    Passed: verified, unless the condition was seen after the visit, even if it cleared since. Hazard found: confirmed,
+    and verified when every hazard of that visit has passed its re-check, unless seen after that. Not entered: noted.
     """
-    evidence = {"outcome_id": visit.outcome_id, "result": visit.result, "at": visit.at.isoformat()}
-    if visit.result == "hazard_found" and visit.hazards and not visit.hazards_open:
+    evidence: Json = {
+        "outcome_id": visit.outcome_id,
+        "result": visit.result,
+        "at": visit.at.isoformat(),
+        "hazards_open": visit.hazards_open,
+    }
+    mended = visit.result == "hazard_found" and visit.hazards and not visit.hazards_open
+    if (visit.result == "passed" or mended) and alert.last_at > (visit.rechecked_at or visit.at):
+        return _by_inspections(alert, alert, Reason.SEEN_SINCE, "inspected", visit, evidence)
+    if mended:
         after = alert.changed(state="verified", confirmed=True, closed_at=now)
         return _by_inspections(alert, after, Reason.RECHECK_PASSED, "verified", visit, evidence)
     if visit.result == "hazard_found":
         after = alert.changed(confirmed=True)
         return _by_inspections(alert, after, Reason.HAZARD_FOUND, "confirmed", visit, evidence)
-    if visit.result == "passed" and alert.firing and alert.last_at > visit.at:
-        return _by_inspections(alert, alert, Reason.SEEN_SINCE, "inspected", visit, evidence)
     if visit.result == "passed":
         after = alert.changed(state="verified", confirmed=alert.confirmed or False, closed_at=now)
         return _by_inspections(alert, after, Reason.PASSED, "verified", visit, evidence)

@@ -147,6 +147,7 @@ class Inspection:
     hazards: int
     hazards_open: int
     note: str | None = None
+    rechecked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ async def _find_silences(
 async def _silent_devices(
     conn: asyncpg.Connection, catalog: Catalog, rule: Rule, ours: Sequence[Outage], first_at: datetime, now: datetime
 ) -> list[Finding]:
-    quiet = await store.silent_devices(conn, rule, first_at, SILENCES_MAX)
+    quiet = await store.silent_devices(conn, rule, now, first_at, SILENCES_MAX)
     if not quiet:
         return []
     gateway_ids = sorted({one.gateway_id for one in quiet if one.gateway_id is not None})

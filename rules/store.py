@@ -279,7 +279,9 @@ async def silent_gateways(
     return [Quiet(**row) for row in rows]
 
 
-async def silent_devices(conn: asyncpg.Connection, rule: Rule, observed_from: datetime, count: int) -> list[Quiet]:
+async def silent_devices(
+    conn: asyncpg.Connection, rule: Rule, now: datetime, observed_from: datetime, count: int
+) -> list[Quiet]:
     """Devices that may be silent while their gateway was heard, and have no alert for it."""
     query = queries["silent_devices"]
     rows = await conn.fetch(
@@ -288,6 +290,7 @@ async def silent_devices(conn: asyncpg.Connection, rule: Rule, observed_from: da
             intervals_missed=rule["intervals_missed"],
             observed_from=observed_from,
             count=count,
+            now=now,
         )
     )
     return [Quiet(**row) for row in rows]
@@ -324,7 +327,15 @@ async def alert_inspections(conn: asyncpg.Connection) -> list[tuple[int, Inspect
     return [
         (
             row["alert_id"],
-            Inspection(row["outcome_id"], row["result"], row["at"], row["hazards"], row["hazards_open"], row["note"]),
+            Inspection(
+                row["outcome_id"],
+                row["result"],
+                row["at"],
+                row["hazards"],
+                row["hazards_open"],
+                row["note"],
+                row["rechecked_at"],
+            ),
         )
         for row in rows
     ]

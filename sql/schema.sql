@@ -434,7 +434,7 @@ CREATE TABLE duty (
     reason       text NOT NULL,                          -- for the inspector: why this door
     attempts     smallint NOT NULL DEFAULT 0,            -- visits that did not get in
     last_attempt_at timestamptz,
-    alert_id     bigint CONSTRAINT duty_alert_key UNIQUE REFERENCES alert,
+    alert_id     bigint REFERENCES alert,
     hazard_id    bigint,
     created_at   timestamptz NOT NULL,
     closed_at    timestamptz,
@@ -446,8 +446,10 @@ CREATE UNIQUE INDEX duty_periodic_key ON duty (premises_id) WHERE kind = 'period
 CREATE UNIQUE INDEX duty_recheck_key ON duty (hazard_id) WHERE kind = 'recheck' AND state = 'open';
 -- serves: candidates of a day
 CREATE INDEX duty_open_idx ON duty (due_on, duty_id) WHERE state = 'open';
--- serves: upkeep finding the open duties of alerts that were closed, every few seconds
-CREATE INDEX duty_open_alert_idx ON duty (alert_id) WHERE state = 'open' AND alert_id IS NOT NULL;
+-- rule: one open duty per alert; also serves the upkeep of alerts that were closed, every few seconds
+CREATE UNIQUE INDEX duty_alert_key ON duty (alert_id) WHERE state = 'open' AND alert_id IS NOT NULL;
+-- serves: what became of an alert's duties
+CREATE INDEX duty_alert_idx ON duty (alert_id) WHERE alert_id IS NOT NULL;
 CREATE INDEX duty_premises_idx ON duty (premises_id);
 
 -- Roster run: one planning of one day. The newest version of a day is the one in force.

@@ -119,8 +119,9 @@ ORDER BY p.premises_id
 LIMIT $3;
 
 -- alerts_awaiting_duty(limit_rows) --
--- Open alerts that want a visit and have no duty yet. An alert of a building is checked at the door of the building's
--- newest open alert, or its first door.
+-- Open alerts that want a visit and wait for none: they never had a duty, or were seen again after the visit that it led
+-- to and no re-check is open. An alert of a building is checked at the door of the building's newest open alert, or its
+-- first door.
 SELECT a.alert_id, a.severity, a.visit, a.late, a.sentence,
        coalesce(a.premises_id,
                 (SELECT o.premises_id FROM alert o JOIN premises p ON p.premises_id = o.premises_id
@@ -131,7 +132,14 @@ FROM alert a
 WHERE a.state NOT IN ('verified', 'dismissed') AND a.visit <> 'none'
   AND (a.premises_id IS NOT NULL OR a.building_id IS NOT NULL)
   AND (NOT a.late OR a.severity IN ('critical', 'major'))
-  AND NOT EXISTS (SELECT FROM duty d WHERE d.alert_id = a.alert_id)
+  AND NOT EXISTS (SELECT FROM duty d WHERE d.alert_id = a.alert_id AND d.state = 'open')
+  AND NOT EXISTS (
+      SELECT FROM duty d JOIN hazard h ON h.hazard_id = d.hazard_id
+      JOIN duty first ON first.outcome_id = h.outcome_id AND first.alert_id = a.alert_id
+      WHERE d.kind = 'recheck' AND d.state = 'open')
+  AND (NOT EXISTS (SELECT FROM duty d WHERE d.alert_id = a.alert_id)
+       OR a.last_at > (SELECT max(o.at) FROM duty d JOIN outcome o ON o.outcome_id = d.outcome_id
+                       WHERE d.alert_id = a.alert_id))
 ORDER BY a.alert_id
 LIMIT $1;
 
@@ -153,8 +161,8 @@ WHERE a.alert_id = d.alert_id AND d.alert_id IS NOT NULL AND d.state = 'open' AN
 RETURNING d.duty_id;
 
 -- harden_duties(today) --
--- Duties of alerts that have become mandatory since.
-UPDATE duty d SET mandatory = true, due_on = least(d.due_on, $1)
+-- Duties of alerts that have become mandatory since; what was put off for an absent resident is put off no more.
+UPDATE duty d SET mandatory = true, due_on = least(d.due_on, $1), not_before = NULL
 FROM alert a
 WHERE a.alert_id = d.alert_id AND d.alert_id IS NOT NULL AND d.state = 'open' AND d.kind = 'alert'
   AND NOT d.mandatory AND a.visit = 'mandatory' AND NOT a.late

@@ -233,12 +233,17 @@ WHERE (heard_at < $2::timestamptz - make_interval(secs => $3::double precision *
       AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
 ORDER BY heard_at, subject_id LIMIT $6;
 
--- silent_devices(rule_id, intervals_missed, observed_from, count) --
--- Devices that may be silent while their gateway was heard, and have no open alert nor a closed one of this silence.
+-- silent_devices(rule_id, intervals_missed, observed_from, count, now) --
+-- Devices that may be silent while their gateway was heard, and have no open alert nor a closed one of this silence. A
+-- gateway counts as heard up to what it passed on of any device; a session that lasts longer than the silence allowed,
+-- up to now (its birth alone proves nothing: what waited behind it may be on its way).
 SELECT * FROM (
     SELECT d.device_id AS subject_id, d.code, d.kind AS device_kind, d.meter_class, p.user_class,
            coalesce(x.code, g.area) AS area, d.expected_interval_s, g.gateway_id,
-           gs.heard_at AS gateway_heard_at,
+           greatest(max(s.heard_at) OVER (PARTITION BY g.gateway_id),
+                    CASE WHEN gs.state = 'online' AND gs.state_at < $5::timestamptz
+                              - make_interval(secs => $2::double precision * d.expected_interval_s)
+                         THEN $5::timestamptz END) AS gateway_heard_at,
            greatest(s.heard_at, i.installed_at, CASE WHEN s.heard_at IS NULL THEN $3::timestamptz END) AS heard_at
     FROM device d
     JOIN gateway g ON g.gateway_id = d.gateway_id
@@ -285,21 +290,26 @@ WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed') AND a.fir
       AND l.state NOT IN ('verified', 'dismissed') AND l.firing);
 
 -- alert_inspections() --
--- What inspectors found on duties of open alerts and the timeline does not say yet, oldest first.
-SELECT a.alert_id, o.outcome_id, o.result, o.at, o.note,
-       (SELECT count(*) FROM hazard h WHERE h.outcome_id = o.outcome_id)::int AS hazards,
-       (SELECT count(*) FROM hazard h WHERE h.outcome_id = o.outcome_id AND h.state = 'open')::int AS hazards_open
-FROM alert a
-JOIN duty d ON d.alert_id = a.alert_id
-JOIN visit_duty v ON v.duty_id = d.duty_id
-JOIN outcome o ON o.visit_id = v.visit_id
-WHERE a.state NOT IN ('verified', 'dismissed')
-  AND NOT EXISTS (
-      SELECT FROM alert_step s WHERE s.alert_id = a.alert_id AND s.actor = 'inspections'
-      AND (s.evidence ->> 'outcome_id')::bigint = o.outcome_id
-      AND (o.result <> 'hazard_found' OR EXISTS (
-          SELECT FROM hazard h WHERE h.outcome_id = o.outcome_id AND h.state = 'open')))
-ORDER BY o.at, o.outcome_id;
+-- What inspectors found on duties of open alerts and the timeline does not say yet, oldest first: each outcome once, and
+-- again when a hazard it found was closed since.
+SELECT * FROM (
+    SELECT a.alert_id, o.outcome_id, o.result, o.at, o.note, count(h.hazard_id)::int AS hazards,
+           (count(h.hazard_id) FILTER (WHERE h.state = 'open'))::int AS hazards_open, max(c.at) AS rechecked_at
+    FROM alert a
+    JOIN duty d ON d.alert_id = a.alert_id
+    JOIN visit_duty v ON v.duty_id = d.duty_id
+    JOIN outcome o ON o.visit_id = v.visit_id
+    LEFT JOIN hazard h ON h.outcome_id = o.outcome_id
+    LEFT JOIN outcome c ON c.outcome_id = h.closed_outcome_id
+    WHERE a.state NOT IN ('verified', 'dismissed')
+    GROUP BY a.alert_id, o.outcome_id
+) found
+WHERE NOT EXISTS (
+    SELECT FROM alert_step s
+    WHERE s.alert_id = found.alert_id AND s.actor = 'inspections'
+      AND (s.evidence ->> 'outcome_id')::bigint = found.outcome_id
+      AND (s.evidence ->> 'hazards_open')::int = found.hazards_open)
+ORDER BY found.at, found.outcome_id;
 
 -- lock_alert(alert_id) --
 -- One alert, locked.

@@ -1,12 +1,15 @@
 """Messages through a real broker into a real database: what becomes of each, exactly."""
 
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
 
+from ingest.binding import bind_message
+from ingest.formats import read_message
 from tests.ingest_city import GATEWAYS, NOW, event, ledger_totals, reading, register, status, topic, until, working
 from tests.publisher import Publisher
 from tests.servers import Broker, Database
@@ -228,3 +231,50 @@ async def test_waiting_messages_are_committed_and_acknowledged_on_stop(
             gateway.publish([(topic("GW-2"), reading("M-GW-2-0"))])
             totals = await _received(pool, 51)
     assert (totals["received"], totals["duplicate"]) == (51, 0)
+
+
+async def test_moments_outside_the_calendar_stop_nothing(city: Database, pool: asyncpg.Pool, broker: Broker) -> None:
+    """Moments that no calendar in UTC has are quarantined in every kind of message; what comes after them is stored."""
+    early, late = b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-10:00"
+    good = reading(seq=9)
+    bad = [
+        (topic(), b'{"device": "M-GW-1-0", "seq": 1, "at": "%s", "index_ml": 1}' % early),
+        (topic(), b'{"device": "M-GW-1-0", "seq": 2, "at": "%s", "index_ml": 1}' % late),
+        (topic(), good[:-1] + b', "hourly": {"from": "9999-12-31T23:00:00Z", "index_ml": [1]}}'),
+        (topic(), good[:-1] + b', "hourly": {"from": "0001-01-01T00:00:00+14:00", "index_ml": [1]}}'),
+        (topic("GW-1", "status"), b'{"state": "online", "session": "s", "at": "%s"}' % early),
+        (topic("GW-1", "events"), event().replace(b'"at": "2', b'"at": "9999-12-31T23:59:59-10:00", "was": "2')),
+    ]
+    async with working(pool, broker.url):
+        with _gateway(broker) as gateway:
+            gateway.publish([*bad, (topic(), good), (topic("GW-1", "events"), event(seq=10))])
+        totals = await _received(pool, 8)
+    assert (totals["stored"], totals["quarantined"]) == (2, 6)
+
+
+async def test_a_fault_of_ours_in_one_message_stops_no_lane(
+    city: Database, pool: asyncpg.Pool, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder or a binding that fails in a way nobody thought of costs that message its quarantine, not the lane."""
+
+    def failing(known: Any, mark: bytes) -> Any:
+        def run(*arguments: Any) -> Any:
+            if any(mark in getattr(one, "payload", one if isinstance(one, bytes) else b"") for one in arguments):
+                raise ZeroDivisionError("nobody thought of it")
+            return known(*arguments)
+
+        return run
+
+    monkeypatch.setattr("ingest.subscriber.read_message", failing(read_message, b"77777"))
+    monkeypatch.setattr("ingest.subscriber.bind_message", failing(bind_message, b"88888"))
+    indexes = (77777, 5, 88888, 6)
+    messages = [(topic(), reading(seq=n, at=NOW - timedelta(minutes=n), index_ml=i)) for n, i in enumerate(indexes)]
+    async with working(pool, broker.url):
+        with _gateway(broker) as gateway:
+            gateway.publish(messages)
+        totals = await _received(pool, 4)
+    assert (totals["stored"], totals["quarantined"]) == (2, 2)
+    kept = {
+        bytes(row["payload"]) for row in await pool.fetch("SELECT payload FROM quarantine WHERE reason = 'unstorable'")
+    }
+    assert kept == {messages[0][1], messages[2][1]}
