@@ -13,6 +13,7 @@ from inspections.model import Result
 from inspections.outcomes import Finding
 from inspections.planning import plan_day
 from inspections.reporting import report_outcome
+from inspections.upkeep import keep_alert_duties
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound
 from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, raise_alert, settle_town, visit_of
@@ -169,3 +170,25 @@ async def test_outcome_is_announced_and_audited(pool: asyncpg.Pool, conn: asyncp
     await conn.reset()
     details = await conn.fetchval("SELECT details FROM audit_entry WHERE action = 'outcome.report' AND actor = 'olga'")
     assert (details if isinstance(details, dict) else json.loads(details))["result"] == "passed"
+
+
+async def test_an_alarm_after_the_visit_is_another_duty(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, visit_id: int
+) -> None:
+    """A passed visit ends the alert's duty; the alert seen again after it gets one more, and no more than one."""
+    await report(pool, visit_id, "passed")
+    assert await keep_alert_duties(pool, PARAMS, AT) == (0, 0)
+    await conn.execute("UPDATE alert SET last_at = $1", AT + timedelta(hours=1))
+    assert await keep_alert_duties(pool, PARAMS, AT + timedelta(hours=1)) == (1, 0)
+    assert await keep_alert_duties(pool, PARAMS, AT + timedelta(hours=2)) == (0, 0)
+    alert_duties = await conn.fetch("SELECT state, mandatory FROM duty WHERE kind = 'alert' ORDER BY duty_id")
+    assert [tuple(row) for row in alert_duties] == [("done", True), ("open", True)]
+
+
+async def test_an_alarm_while_its_hazard_waits_for_the_recheck_is_no_other_duty(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, visit_id: int
+) -> None:
+    """As long as the re-check of the hazard that the alert's visit found is open, that is the next visit."""
+    await report(pool, visit_id, "hazard_found", "leak")
+    await conn.execute("UPDATE alert SET last_at = $1", AT + timedelta(hours=1))
+    assert await keep_alert_duties(pool, PARAMS, AT + timedelta(hours=1)) == (0, 0)

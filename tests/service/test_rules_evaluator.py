@@ -309,6 +309,33 @@ async def test_a_dead_gateway_is_one_incident_and_not_its_devices(
     assert alert["state"] == "verified"
 
 
+async def test_a_birth_alone_makes_no_device_silent(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:
+    """A gateway born today may have days of reports to pass on yet; one online for longer than allowed has not."""
+    for number in range(3):
+        await town.heard(await town.device(f"M-{number}", home=None), NOW - timedelta(days=5))
+    for day in range(6):
+        await town.batch(received_at=NOW - timedelta(days=5 - day))
+    await town.gateway_heard(NOW, "online")
+    born = "UPDATE gateway_state SET state_at = $1"
+    await conn.execute(born, NOW)
+    await passes.tick(pool, CATALOG, Listening([]), NOW)
+    assert await alerts(conn) == []
+    await conn.execute(born, NOW - timedelta(days=4))
+    await passes.tick(pool, CATALOG, Listening([]), NOW)
+    assert [alert["rule_id"] for alert in await alerts(conn)] == ["device_silent"] * 3
+
+
+async def test_a_hazard_known_before_is_told_once(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:
+    """A visit that finds only what was known already confirms the alert once, not at every tick."""
+    await town.event(await town.device("LD-1", "detector"))
+    await events(pool)
+    (alert,) = await alerts(conn)
+    await visited(conn, town, alert["alert_id"], "hazard_found", NOW + timedelta(hours=1))
+    for minute in range(4):
+        await passes.tick(pool, CATALOG, Listening([]), NOW + timedelta(hours=2, minutes=minute))
+    assert await steps(conn, alert["alert_id"]) == ["raised", "confirmed"]
+
+
 async def test_nobody_is_blamed_for_our_own_outage(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:
     """No batch at all for five days was us: after the first batch back, nobody is silent."""
     meter = await town.device("M-1")

@@ -180,12 +180,21 @@ def visit(result: str, minute: float = 60, hazards: int = 0, hazards_open: int =
     return Inspection(7, result, at(minute), hazards, hazards_open)
 
 
+def rechecked(minute: float) -> Inspection:
+    """A hazard found at minute 60 whose re-check passed at this minute."""
+    return replace(visit("hazard_found", hazards=1), rechecked_at=at(minute))
+
+
 @pytest.mark.parametrize(
     ("before", "seen", "expected"),
     [
         ({}, visit("passed"), (Reason.PASSED, "verified", False)),
         ({"confirmed": True}, visit("passed"), (Reason.PASSED, "verified", True)),
         ({"last_at": at(90)}, visit("passed"), (Reason.SEEN_SINCE, "open", None)),
+        ({"last_at": at(90), "firing": False}, visit("passed"), (Reason.SEEN_SINCE, "open", None)),
+        ({"last_at": at(90)}, visit("hazard_found", hazards=1), (Reason.SEEN_SINCE, "open", None)),
+        ({"last_at": at(90)}, rechecked(100), (Reason.RECHECK_PASSED, "verified", True)),
+        ({}, visit("hazard_found"), (Reason.HAZARD_FOUND, "open", True)),
         ({}, visit("hazard_found", hazards=1, hazards_open=1), (Reason.HAZARD_FOUND, "open", True)),
         ({}, visit("hazard_found", hazards=1), (Reason.RECHECK_PASSED, "verified", True)),
         ({}, visit("no_access"), (Reason.INSPECTED, "open", None)),
