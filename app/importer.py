@@ -218,7 +218,9 @@ def _rows(file: str, lines: Any, model: type[BaseModel], bad: list[BadRow]) -> I
         line, before = before + 1, lines.line_num
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) == len(header):
+        if any("\0" in cell for cell in cells):
+            bad.append(BadRow(file, line, "", "holds a NUL character"))
+        elif len(cells) == len(header):
             yield _Row(line, dict(zip(header, cells, strict=True)))
         else:
             bad.append(BadRow(file, line, "", f"has {len(cells)} fields, the header has {len(header)}"))

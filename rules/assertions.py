@@ -61,14 +61,18 @@ def _leak_raised(rule: Rule, event: Event) -> Finding:
         evidence=_samples([event]),
         value=event.lel_pct,
         unit="%LEL",
-        ongoing=event.cleared_at is None or event.cleared_at < event.at,
+        ongoing=event.cleared_at is None or event.cleared_at < event.at or _is_blind(event),
         late_event=event.late,
     )
 
 
 def _leak_cleared(rule: Rule, event: Event) -> Cleared:
-    believed = event.status is None or not event.status & BLIND_BITS
-    return Cleared(rule.rule_id, f"device:{event.device_id}", event.at, believed, _samples([event]))
+    return Cleared(rule.rule_id, f"device:{event.device_id}", event.at, not _is_blind(event), _samples([event]))
+
+
+def _is_blind(event: Event) -> bool:
+    """Whether the detector is warming up, inhibited, faulty or past its life: its clear proves nothing."""
+    return event.status is not None and bool(event.status & BLIND_BITS)
 
 
 def _samples(events: Iterable[Event]) -> Json:

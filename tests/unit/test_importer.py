@@ -61,6 +61,8 @@ WRONG = [
     (b"code,name\nA,a\nB\nC,c\n", 3, "", "has 1 fields, the header has 2"),
     (b"code,name\nA,a\nB,b,c\n", 3, "", "has 3 fields, the header has 2"),
     (b"code,name\nA,a\nB,\xff\n", 3, "", "is not UTF-8; nothing of this file was read"),
+    (b"code,name\nA,a\nB,b\0\n", 3, "", "holds a NUL character"),
+    (b'"code,name\n', 1, "", "is not CSV: unexpected end of data; nothing of this file was read"),
     (b'code,name\nA,a\nB,"b\n', 3, "", "is not CSV: unexpected end of data; nothing after this line was read"),
 ]
 

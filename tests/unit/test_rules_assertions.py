@@ -64,6 +64,14 @@ def test_an_alarm_that_the_device_cleared_since_is_not_going_on() -> None:
     assert not leak.ongoing
 
 
+@pytest.mark.parametrize("status", [1024, 2048, 4096, 8192])
+def test_the_clear_of_a_blind_detector_ends_nothing(status: int) -> None:
+    """A detector that cannot be believed raised and cleared before we looked: the alarm goes on."""
+    (leak,) = leak_alarm(RULES["leak_alarm"], [event(cleared_at=NOW + timedelta(minutes=1), status=status)])
+    assert isinstance(leak, Finding)
+    assert leak.ongoing
+
+
 def test_two_detectors_within_half_an_hour_are_one_stretch() -> None:
     """Three alarms in a chain of 30 minutes each are one finding with three devices."""
     (found,) = building_leaks(RULES["building_leaks"], [event(55, 3), event(0, 1), event(30, 2)])
