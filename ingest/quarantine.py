@@ -113,11 +113,13 @@ async def replay(
     """Store what can be stored now, page by page, and return how many became what.
 
     Messages keep their first time of arrival; lateness counts up to `at`, so that rules record what is old and page
-    no one. What is still refused waits on, untouched. Every page is one audited transaction of the slot `replay`.
+    no one. What is still refused waits on, untouched. Every page is one audited transaction of the slot `replay`; one
+    replay at a time, so that none finds what another has just stored.
     """
     outcome: Counter[str] = Counter()
     after = 0
     async with pool.acquire() as conn:
+        await conn.execute(*queries["lock_replay"].bind())
         while page := await _waiting(conn, ids, reason, after):
             after = page[-1]["quarantine_id"]
             tally = await _replay_page(conn, [_message(row, sources) for row in page], actor, at)

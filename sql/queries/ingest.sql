@@ -271,6 +271,10 @@ WHERE replayed_at IS NULL AND octet_length(payload) = payload_bytes
   AND quarantine_id > $3
 ORDER BY quarantine_id LIMIT $4;
 
+-- lock_replay() --
+-- One replay at a time; the lock ends when the connection goes back to the pool.
+SELECT pg_advisory_lock(hashtext('gaswarden.replay'));
+
 -- mark_replayed(ids, replayed_at, batch_id) --
 -- These messages left quarantine in this batch.
 UPDATE quarantine SET replayed_at = $2, replay_batch_id = $3 WHERE quarantine_id = ANY($1::bigint[]);

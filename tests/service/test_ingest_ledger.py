@@ -1,5 +1,6 @@
 """The proof against real rows, missing sequence numbers, quarantine that heals, registry files, HTTP answers."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -221,3 +222,17 @@ async def test_ledger_and_quarantine_are_shown(city: Database, pool: asyncpg.Poo
     assert [(one.reason, one.payload) for one in page.items] == [("not_json", '{"caf\\xe9')]
     assert (await proof.quarantine(QuarantineQuery(), _ELSEWHERE)).items == []
     assert (await routes.ledger(LedgerQuery(), _ELSEWHERE)).items == []
+
+
+async def test_two_replays_at_once_store_a_message_once(city: Database, pool: asyncpg.Pool) -> None:
+    """The second waits for the first and then finds nothing to do."""
+    await _write(pool, (topic(), reading("M-new", seq=1)))
+    async with pool.acquire() as conn:
+        await conn.execute(
+            """INSERT INTO device (code, kind, gateway_id, qmin_lh, qmax_lh, pulse_ml, expected_interval_s)
+            SELECT 'M-new', 'meter', gateway_id, 40, 6000, 10000, 86400 FROM gateway WHERE code = 'GW-1'"""
+        )
+    outcomes = await asyncio.gather(*(replay(pool, _OFFICER, datetime.now(UTC)) for _ in range(2)))
+    assert sum((outcome["stored"] for outcome in outcomes), 0) == 1
+    assert sum((outcome["duplicate"] for outcome in outcomes), 0) == 0
+    assert await _today(pool) == ()
