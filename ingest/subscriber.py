@@ -564,11 +564,11 @@ class _Worker:
         def gone(_: object) -> None:
             ended.set()
 
-        await conn.add_listener("gaswarden_registry", changed)
         conn.add_termination_listener(gone)
-        await store.claim_slot(conn, self._lane.slot)
-        self._listener = conn
         try:
+            await conn.add_listener("gaswarden_registry", changed)
+            await store.claim_slot(conn, self._lane.slot)
+            self._listener = conn
             async with asyncio.timeout(self._params.registry_refresh_s):
                 await ended.wait()
         except TimeoutError:

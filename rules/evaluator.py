@@ -182,10 +182,10 @@ async def _listening(conn: asyncpg.Connection, wakes: _Wakes) -> AsyncIterator[a
         gone.set()
 
     conn.add_termination_listener(on_end)
-    await conn.add_listener("gaswarden_batch", wakes.on_notice)
-    await conn.add_listener("gaswarden_outcome", wakes.on_notice)
-    CONNECTED.set(1)
     try:
+        await conn.add_listener("gaswarden_batch", wakes.on_notice)
+        await conn.add_listener("gaswarden_outcome", wakes.on_notice)
+        CONNECTED.set(1)
         yield gone
     finally:
         CONNECTED.set(0)

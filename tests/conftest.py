@@ -1,5 +1,6 @@
 """What tests may ask for. Nothing starts unless a test asks: unit tests need no server at all."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -60,6 +61,10 @@ async def pool(db: Database) -> AsyncIterator[asyncpg.Pool]:
     """The product's pool on this test's database, as the serving role."""
     async with open_pool(db.url, application_name="test") as opened:
         yield opened
+        try:
+            await asyncio.wait_for(opened.close(), 10)  # a connection that nobody gave back fails the test
+        finally:
+            opened.terminate()
 
 
 @pytest.fixture

@@ -239,9 +239,9 @@ async def _listening(conn: asyncpg.Connection, wake: asyncio.Event) -> AsyncIter
         gone.set()
 
     conn.add_termination_listener(on_end)
-    for channel in _CHANNELS:
-        await conn.add_listener(channel, on_notice)
     try:
+        for channel in _CHANNELS:
+            await conn.add_listener(channel, on_notice)
         yield gone
     finally:
         if not conn.is_closed():
