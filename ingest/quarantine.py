@@ -9,6 +9,7 @@ from typing import Literal
 import asyncpg
 
 from ingest import store
+from ingest.acquaintance import learn_named
 from ingest.directory import Directory
 from ingest.formats import read_message
 from ingest.intake import read_foreign
@@ -160,9 +161,7 @@ def _message(row: asyncpg.Record, sources: Sequence[SourceParams]) -> Message:
 
 async def _judge(conn: asyncpg.Connection, messages: Sequence[Message], at: datetime) -> list[Bound | Refused]:
     directory = Directory(recheck_s=0.0)
-    asked = directory.missing(messages, 0.0)
-    gateways = await store.gateways_by_code(conn, asked[0])
-    directory.learn(gateways, await store.devices_by_identity(conn, asked[1]), asked, 0.0)
+    await learn_named(conn, directory, messages, 0.0)
     return [judge_message(number, message, directory, at) for number, message in enumerate(messages)]
 
 

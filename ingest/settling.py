@@ -73,6 +73,18 @@ def judge_message(
     return bind_message(number, message, directory, judged_at)
 
 
+def reread(message: Message, content: Foreign, directory: Directory) -> Foreign | None:
+    """What a message says now that the types of the devices it asked for are known; None when that changes nothing."""
+    if not content.asked:
+        return None
+    try:
+        return replace(content, understood=_understood(message, content, directory))
+    except Unsettled:
+        return None
+    except Exception:  # noqa: BLE001 - a decoder that fails at it fails again when the message is judged, alone
+        return None
+
+
 def settle(message: Message, content: Foreign, directory: Directory) -> Decoded | Rejected:
     """What a foreign message says as native items, of the gateway it came through; or why that cannot be."""
     source = content.source

@@ -22,6 +22,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ingest import lag, store
+from ingest.acquaintance import learn_named
 from ingest.batch import BatchParams, Buffer
 from ingest.binding import bind_message
 from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
@@ -504,13 +505,7 @@ class _Worker:
         return await store.batch_committed(conn, tally.batch_id, self._lane.slot, received)
 
     async def _look_up(self, conn: asyncpg.Connection, messages: Sequence[Message]) -> None:
-        """Learn the gateways and devices that these messages name and nobody knows yet."""
-        now_s = time.monotonic()
-        asked = self._directory.missing(messages, now_s)
-        if asked[0] or asked[1]:
-            gateways = await store.gateways_by_code(conn, asked[0]) if asked[0] else []
-            devices = await store.devices_by_identity(conn, asked[1]) if asked[1] else []
-            self._directory.learn(gateways, devices, asked, now_s)
+        await learn_named(conn, self._directory, messages, time.monotonic())
 
     async def _acknowledge(self, messages: Sequence[Message | Elsewhere]) -> None:
         """Acknowledge, each on the connection that delivered it; on a lost one nothing can be said any more."""

@@ -349,6 +349,18 @@ async def test_quarantine_heals(db: Database, pool: asyncpg.Pool, broker: Broker
     ]
 
 
+async def test_a_registered_codec_is_enough_to_name_the_gateway(
+    db: Database, pool: asyncpg.Pool, broker: Broker
+) -> None:
+    """A device of unfamiliar profile is read by its registered codec; its application, named only then, is found."""
+    register(db, "lorawan", "17c82e96-be03-4f38-aef3-f83d48582d97", _OPTICAL, codec="fludia-fm432g", pulse_ml=1_000)
+    now = now_s()
+    topic = f"application/17c82e96-be03-4f38-aef3-f83d48582d97/device/{_OPTICAL}/event/up"
+    message = (topic, uplink(_OPTICAL, "?", 129, "bQ8AADDUAAoAAAAZAAU=", time=text(now)))
+    assert await become(pool, broker, {"format": "chirpstack"}, [message]) == {"stored": 1}
+    assert (await readings(pool))[-1]["index_ml"] == 12_500_000
+
+
 # ---- Sparkplug B: an edge node written by the book, not with the code under test
 
 
