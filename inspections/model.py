@@ -4,6 +4,8 @@ Times of a day are whole seconds after local midnight of the city, so that a pla
 them into UTC moments.
 """
 
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -62,6 +64,8 @@ class Duty:
     hazard_id: int | None = None
     hazard_code: str | None = None
     hazard_grade: int | None = None
+    promised_from: datetime | None = None
+    promised_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One door to call at: all its duties in one visit, weighed, with what the visit needs."""
+    """One door to call at: all its duties in one visit, weighed, with what the visit needs.
+
+    `service_s` is the time planned at the door: the full work when `full_service_s` is None, else what is expected when
+    nobody may be home. `promised` says that somebody was told the window. `chances` holds the expected chance to get
+    in for each hour of the day; empty when nothing is assumed (then everybody is home).
+    """
 
     door: Door
     duties: tuple[Duty, ...]
@@ -84,6 +93,29 @@ class Call:
     skills: frozenset[str]
     service_s: int
     window: Window | None = None
+    promised: bool = False
+    chance: float = 1.0
+    chances: tuple[float, ...] = ()
+    full_service_s: int | None = None
+
+    @property
+    def worth(self) -> float:
+        """Priority times the chance to get in: what a visit is expected to bring."""
+        return self.priority * self.chance
+
+    @property
+    def must(self) -> bool:
+        """Planned in the hard phase: mandatory, or promised to somebody."""
+        return self.mandatory or self.promised
+
+    @property
+    def overbooked_s(self) -> int:
+        """Seconds of work beyond the planned ones, should somebody be home."""
+        return 0 if self.full_service_s is None else self.full_service_s - self.service_s
+
+    def chance_at(self, second: int) -> float:
+        """The expected chance to get in at a second of the day."""
+        return self.chances[min(second // 3600, len(self.chances) - 1)] if self.chances else self.chance
 
     @property
     def premises_id(self) -> int:
@@ -93,7 +125,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """One inspector's day: `areas` holds the district codes covered, children included; times in seconds of the day."""
+    """One inspector's day: `areas` holds the district codes covered, children included; times in seconds of the day.
+
+    `end` is where the day ends, None: where it began. `station` names those among whom work is shared fairly.
+    `inside_building_id` is set during a running day: the building in which the inspector stands at `start`.
+    """
 
     inspector_id: int
     code: str
@@ -105,6 +141,9 @@ class Inspector:
     break_s: int
     break_after_s: int
     break_before_s: int
+    end: Point | None = None
+    station: str = ""
+    inside_building_id: int | None = None
 
     def may_visit(self, call: Call) -> bool:
         """Tell whether skills and area allow this inspector at this door."""
@@ -127,13 +166,42 @@ class Travel:
 
 
 @dataclass(frozen=True, slots=True)
+class TravelTable:
+    """Seconds between places as a routing server gave them; a place is known by its exact coordinates."""
+
+    source: str
+    index: Mapping[Point, int]
+    seconds: tuple["array[int]", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overbooking:
+    """How far rosters may rely on absence: `no_access_s` is spent at a door that stays shut.
+
+    A roster's full work may exceed the planned work by at most `excess_share` of the shift without its break.
+    """
+
+    no_access_s: int = 240
+    excess_share: float = 0.25
+
+    def room_s(self, inspector: Inspector) -> int:
+        """Seconds of work that an inspector's roster may hold beyond the planned ones."""
+        return int(self.excess_share * max(0, inspector.shift_end_s - inspector.shift_start_s - inspector.break_s))
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
-    """Everything one planning needs: who may work, where to call, how travel is reckoned."""
+    """Everything one planning needs: who may work, where to call, how travel is reckoned.
+
+    Legs that `table` does not know are reckoned by `travel`.
+    """
 
     day: date
     calls: tuple[Call, ...]
     inspectors: tuple[Inspector, ...]
     travel: Travel
+    table: TravelTable | None = None
+    overbooking: Overbooking = Overbooking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +212,11 @@ class Visit:
     arrive_s: int
     leave_s: int
     travel_s: int
+
+    @property
+    def chance(self) -> float:
+        """The expected chance to get in at the planned time."""
+        return self.call.chance_at(self.arrive_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,3 +41,9 @@ DO $$ BEGIN
         GRANT UPDATE ON reading_validation, validation_cursor TO gaswarden_app;
     END IF;
 END $$;
+-- A visit moves on when its day changes; promises, absences and versions are only ever added. (Not before 0009.)
+DO $$ BEGIN
+    IF to_regclass('visit_version') IS NOT NULL THEN
+        GRANT UPDATE ON visit TO gaswarden_app;
+    END IF;
+END $$;

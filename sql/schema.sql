@@ -414,9 +414,28 @@ CREATE TABLE inspector (
     break_after    time NOT NULL DEFAULT '11:30',        -- the break starts no earlier and no later than these
     break_before   time NOT NULL DEFAULT '13:30',
     active         boolean NOT NULL DEFAULT true,
+    station        text,                                 -- among whom work is shared fairly; NULL: those of the area
+    end_latitude   double precision,                     -- where the day ends; NULL: where it began
+    end_longitude  double precision,
     CHECK (shift_end > shift_start),
-    CHECK (break_before >= break_after)
+    CHECK (break_before >= break_after),
+    CONSTRAINT inspector_end_check CHECK ((end_latitude IS NULL) = (end_longitude IS NULL))
 );
+
+-- Absence: who does not work, from when to when (ill during the day, leave, training).
+CREATE TABLE absence (
+    absence_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    inspector_id int NOT NULL REFERENCES inspector,
+    kind         text NOT NULL CHECK (kind IN ('ill', 'leave', 'training', 'other')),
+    begins_at    timestamptz NOT NULL,
+    ends_at      timestamptz NOT NULL,
+    note         text,
+    actor        text NOT NULL,
+    recorded_at  timestamptz NOT NULL,
+    CONSTRAINT absence_order_check CHECK (ends_at > begins_at)
+);
+-- serves: who works on a day
+CREATE INDEX absence_inspector_idx ON absence (inspector_id, ends_at);
 
 -- Duty: why a door must be visited, and by when.
 CREATE TABLE duty (
@@ -438,7 +457,11 @@ CREATE TABLE duty (
     hazard_id    bigint,
     created_at   timestamptz NOT NULL,
     closed_at    timestamptz,
-    outcome_id   bigint                                  -- the visit's outcome that closed it
+    outcome_id   bigint,                                 -- the visit's outcome that closed it
+    promised_from timestamptz,                           -- the window that somebody was told; work begins in it
+    promised_to  timestamptz,
+    CONSTRAINT duty_promised_check
+        CHECK ((promised_from IS NULL) = (promised_to IS NULL) AND promised_to > promised_from)
 );
 -- rule: one open periodic duty per door
 CREATE UNIQUE INDEX duty_periodic_key ON duty (premises_id) WHERE kind = 'periodic' AND state = 'open';
@@ -451,6 +474,20 @@ CREATE UNIQUE INDEX duty_alert_key ON duty (alert_id) WHERE state = 'open' AND a
 -- serves: what became of an alert's duties
 CREATE INDEX duty_alert_idx ON duty (alert_id) WHERE alert_id IS NOT NULL;
 CREATE INDEX duty_premises_idx ON duty (premises_id);
+
+-- Promise: every window that somebody was told, the newest is the duty's; rows are only ever added, with the reason.
+CREATE TABLE promise (
+    promise_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    duty_id       bigint NOT NULL REFERENCES duty,
+    promised_from timestamptz NOT NULL,
+    promised_to   timestamptz NOT NULL,
+    reason        text NOT NULL,
+    actor         text NOT NULL,
+    made_at       timestamptz NOT NULL,
+    CONSTRAINT promise_window_check CHECK (promised_to > promised_from)
+);
+-- serves: what was promised for a duty
+CREATE INDEX promise_duty_idx ON promise (duty_id);
 
 -- Roster run: one planning of one day. The newest version of a day is the one in force.
 CREATE TABLE roster_run (
@@ -477,6 +514,8 @@ CREATE TABLE roster (
     CONSTRAINT roster_inspector_key UNIQUE (run_id, inspector_id)
 );
 
+-- Visit: a door on an inspector's day. When the day changes the visit moves on to the rosters of the next version, so that
+-- whoever holds its id can report it; what each version said is in visit_version.
 CREATE TABLE visit (
     visit_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     roster_id    bigint NOT NULL REFERENCES roster,
@@ -487,6 +526,9 @@ CREATE TABLE visit (
     travel_s     int NOT NULL,                           -- travel to this door from the one before
     mandatory    boolean NOT NULL,
     reasons      jsonb NOT NULL,                         -- list of sentences: why this door, why today
+    chance       real,                                   -- expected chance to get in, 0..1; NULL: planned before it was known
+    promised_from timestamptz,                           -- what somebody was told when this was planned
+    promised_to  timestamptz,
     CONSTRAINT visit_position_key UNIQUE (roster_id, position)
 );
 CREATE INDEX visit_premises_idx ON visit (premises_id);
@@ -505,8 +547,41 @@ CREATE TABLE omission (
     "constraint" text NOT NULL CHECK ("constraint" IN ('skill', 'area', 'window', 'shift', 'capacity', 'crowded_out')),
     reason       text NOT NULL,
     price        jsonb NOT NULL,
+    mandatory    boolean NOT NULL DEFAULT false,         -- when it was left out; one that becomes so later is planned anew
     PRIMARY KEY (run_id, premises_id)
 );
+
+-- Visit version: what one version of a day's rosters said of a visit. Rows are only ever added.
+CREATE TABLE visit_version (
+    run_id        bigint NOT NULL REFERENCES roster_run,
+    visit_id      bigint NOT NULL REFERENCES visit,
+    inspector_id  int NOT NULL REFERENCES inspector,
+    position      smallint NOT NULL,
+    premises_id   int NOT NULL REFERENCES premises,
+    arrive_at     timestamptz NOT NULL,
+    leave_at      timestamptz NOT NULL,
+    mandatory     boolean NOT NULL,
+    promised_from timestamptz,
+    promised_to   timestamptz,
+    PRIMARY KEY (run_id, visit_id)
+);
+-- serves: the versions in which a visit stood
+CREATE INDEX visit_version_visit_idx ON visit_version (visit_id);
+
+-- Roster change: what changed a day that was planned already (`from_run_id`), and the version it led to (`run_id`).
+CREATE TABLE roster_change (
+    change_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    day         date NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('mandatory', 'ill', 'overrun', 'appointment_made', 'appointment_cancelled', 'replan')),
+    body        jsonb NOT NULL,                          -- as it was asked for
+    from_run_id bigint NOT NULL REFERENCES roster_run,
+    run_id      bigint NOT NULL REFERENCES roster_run,
+    effect      jsonb NOT NULL,                          -- inserted, moved, dropped, promised anew; seconds of the search
+    actor       text NOT NULL,
+    at          timestamptz NOT NULL
+);
+-- serves: what led to a version
+CREATE INDEX roster_change_run_idx ON roster_change (run_id);
 
 -- Outcome: what happened at the door. `client_id` makes a report idempotent. *Visited* and *entered* are different facts.
 CREATE TABLE outcome (

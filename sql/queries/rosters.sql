@@ -1,0 +1,26 @@
+-- Statements of rosters: chances to get in, promises, absences, the changing day, versions. Format: see sql/__init__.py.
+
+-- access_counts(since, zone) --
+-- Visits since a moment and how many got in, by user class, area, kind of day, local hour, and attempts in a row that
+-- failed before.
+WITH ordered AS (
+    SELECT o.premises_id, o.at, o.entered,
+           count(*) FILTER (WHERE o.entered) OVER (
+               PARTITION BY o.premises_id ORDER BY o.at, o.outcome_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS entries_before, o.outcome_id
+    FROM outcome o
+    WHERE o.at >= $1
+), attempted AS (
+    SELECT premises_id, entered, at AT TIME ZONE $2 AS local_at,
+           row_number() OVER (PARTITION BY premises_id, entries_before ORDER BY at, outcome_id) - 1 AS attempts
+    FROM ordered
+)
+SELECT p.user_class, di.code AS area, extract(isodow FROM t.local_at) >= 6 AS weekend,
+       extract(hour FROM t.local_at)::int AS hour, least(t.attempts, 3)::int AS attempts, count(*)::int AS tried,
+       (count(*) FILTER (WHERE t.entered))::int AS entered
+FROM attempted t
+JOIN premises p ON p.premises_id = t.premises_id
+JOIN building b ON b.building_id = p.building_id
+JOIN compound c ON c.compound_id = b.compound_id
+JOIN district di ON di.district_id = c.district_id
+GROUP BY 1, 2, 3, 4, 5;
