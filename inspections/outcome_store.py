@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from inspections.cycle import DoorFacts
 from inspections.duties import NewDuty
 from inspections.model import Duty, UserClass
 from inspections.outcomes import Decision, KnownHazard, NewHazard
@@ -28,6 +29,17 @@ class PlannedVisit:
     inspector: str
     day: date
     planned_at: datetime
+    built_year: int | None
+    tenure: str | None
+    elderly: bool | None
+    special_care: bool | None
+    areas_above: list[str]
+
+    @property
+    def facts(self) -> DoorFacts:
+        """What decides the door's cycle."""
+        areas = frozenset(self.areas_above)
+        return DoorFacts(self.user_class, areas, self.built_year, self.tenure, self.elderly, self.special_care)
 
 
 @dataclass(frozen=True, slots=True)

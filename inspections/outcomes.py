@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from inspections.cycle import Cycles, next_attempt, next_due
+from inspections.cycle import Cycles, DoorFacts, next_attempt, next_due
 from inspections.hazards import HazardCatalogue, HazardKind
-from inspections.model import Duty, Result, UserClass
+from inspections.model import Duty, Result
 
 _ENTERED = frozenset({"passed", "hazard_found"})
 
@@ -94,7 +94,7 @@ def decide(
     findings: Sequence[Finding],
     duties: Sequence[Duty],
     known: Sequence[KnownHazard],
-    user_class: UserClass,
+    facts: DoorFacts,
     visited_on: date,
     cycles: Cycles,
     catalogue: HazardCatalogue,
@@ -113,7 +113,7 @@ def decide(
         retries=tuple(_again(duty, visited_on, catalogue) for duty in duties if duty.duty_id in persisting),
         hazards=tuple(_new(f, catalogue, visited_on) for f in findings if f.code not in codes_known),
         closed_hazards=closed,
-        next_periodic=next_due(cycles.of(user_class), visited_on, visited_on) if inspected else None,
+        next_periodic=next_due(cycles.of(facts, visited_on), visited_on, visited_on) if inspected else None,
     )
 
 

@@ -54,7 +54,7 @@ async def report_outcome(
     known = await store.open_hazards(conn, visit.premises_id)
     visited_on = local_day(at, params.zone)
     cycles = load_cycles(params.cycles_file)
-    decision = decide(result, findings, duties, known, visit.user_class, visited_on, cycles, catalogue)
+    decision = decide(result, findings, duties, known, visit.facts, visited_on, cycles, catalogue)
     reported = store.Reported(client_id, result, at, received_at, note, body, actor.name)
     outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on)
     details = {"outcome_id": outcome_id, "result": result, "premises": visit.premises}

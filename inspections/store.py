@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from inspections.cycle import Cycle
 from inspections.duties import AlertNote, NewDuty
 from inspections.model import Door, Duty, Inspector, Omission, Plan, Point, Roster
 from inspections.wallclock import WallClock
@@ -25,12 +26,20 @@ async def lock_planning(conn: asyncpg.Connection) -> None:
 
 
 async def premises_without_periodic(
-    conn: asyncpg.Connection, user_class: str, entered_before: date, limit_rows: int
+    conn: asyncpg.Connection, cycle: Cycle, built_by: int, entered_before: date, limit_rows: int
 ) -> list[tuple[int, date | None]]:
-    """Doors whose cycle ends and that have no open periodic duty, with the day they were last entered."""
+    """Doors whose cycle ends and that have no open periodic duty, with the day they were last entered.
+
+    `built_by`: the youngest year in which an old building was built.
+    """
     rows = await conn.fetch(
         *queries["premises_without_periodic"].bind(
-            user_class=user_class, entered_before=entered_before, limit_rows=limit_rows
+            user_class=cycle.user_class,
+            areas=list(cycle.areas) or None,
+            risk_group=cycle.risk_group,
+            built_by=built_by,
+            entered_before=entered_before,
+            limit_rows=limit_rows,
         )
     )
     return [(row["premises_id"], row["last_entered_on"]) for row in rows]

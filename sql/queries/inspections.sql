@@ -109,14 +109,31 @@ RETURNING xmax = 0 AS added;
 -- One process keeps the duties in step at a time, until its transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('gaswarden.duties'));
 
--- premises_without_periodic(user_class, entered_before, limit_rows) --
--- Doors of a class last entered before a day (or never) that have no open periodic duty.
+-- premises_without_periodic(user_class, areas, risk_group, built_by, entered_before, limit_rows) --
+-- Doors of a class, of districts (NULL: all; those below included) and of a risk group (NULL: all), last entered before a
+-- day (or never), that have no open periodic duty.
+WITH RECURSIVE covered AS (
+    SELECT d.district_id FROM district d WHERE $2::text[] IS NULL OR d.code = ANY($2)
+    UNION
+    SELECT d.district_id FROM covered c JOIN district d ON d.parent_id = c.district_id
+)
 SELECT p.premises_id, p.last_entered_on
 FROM premises p
-WHERE p.user_class = $1 AND (p.last_entered_on IS NULL OR p.last_entered_on <= $2)
+JOIN building b ON b.building_id = p.building_id
+JOIN compound c ON c.compound_id = b.compound_id
+WHERE p.user_class = $1 AND c.district_id IN (SELECT district_id FROM covered)
+  AND CASE $3::text
+          WHEN 'old_building' THEN b.built_year <= $4::int
+          WHEN 'rented' THEN p.tenure = 'rented'
+          WHEN 'vacant' THEN p.tenure = 'vacant'
+          WHEN 'elderly_alone' THEN p.elderly
+          WHEN 'special_care' THEN p.special_care
+          ELSE $3 IS NULL
+      END
+  AND (p.last_entered_on IS NULL OR p.last_entered_on <= $5)
   AND NOT EXISTS (SELECT FROM duty d WHERE d.premises_id = p.premises_id AND d.kind = 'periodic' AND d.state = 'open')
 ORDER BY p.premises_id
-LIMIT $3;
+LIMIT $6;
 
 -- alerts_awaiting_duty(limit_rows) --
 -- Open alerts that want a visit and wait for none: they never had a duty, or were seen again after the visit that it led
@@ -288,7 +305,12 @@ FROM jsonb_to_recordset($2) AS r(premises_id int, binding text, reason text, pri
 -- lock_visit(visit_id) --
 -- A visit with what its outcome needs to know; its door is locked until the transaction ends.
 SELECT v.visit_id, v.premises_id, p.code AS premises, p.user_class, di.code AS area, i.inspector_id,
-       i.code AS inspector, ru.day, ru.planned_at
+       i.code AS inspector, ru.day, ru.planned_at, b.built_year, p.tenure, p.elderly, p.special_care,
+       ARRAY(WITH RECURSIVE above AS (
+                 SELECT di.code, di.parent_id
+                 UNION
+                 SELECT up.code, up.parent_id FROM above a JOIN district up ON up.district_id = a.parent_id)
+             SELECT code FROM above) AS areas_above
 FROM visit v
 JOIN roster ro ON ro.roster_id = v.roster_id
 JOIN roster_run ru ON ru.run_id = ro.run_id

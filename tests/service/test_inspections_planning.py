@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
 
-from inspections import planning
+from inspections import cycle, planning
 from inspections.checker import Broken, Rule
 from inspections.model import Day, Plan
 from inspections.params import RosterParams
@@ -29,6 +30,22 @@ async def test_periodic_duties_open_once_for_doors_due(pool: asyncpg.Pool, conn:
     assert await open_periodic_duties(pool, PARAMS, NOW) == 0
     due = dict(await conn.fetch("SELECT p.code, d.due_on FROM duty d JOIN premises p USING (premises_id)"))
     assert due == {"H-001": date(2026, 12, 1), "H-003": date(2026, 11, 20)}
+
+
+async def test_the_duty_of_a_door_with_several_cycles_is_the_soonest(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """A cycle of a district holds below it too; a door in a risk group is due by the group's shorter cycle, once."""
+    await settle_town(conn, homes=3, last_entered_on=date(2025, 10, 1))
+    await conn.execute("UPDATE premises SET tenure = 'rented' WHERE code = 'H-002'")
+    packaged = (Path(cycle.__file__).with_name("cycles.toml")).read_text("utf-8")
+    own = '[[cycle]]\nuser_class = "household"\nmonths = 14\nareas = ["C"]\nsource = "x"\n\n'
+    (tmp_path / "cycles.toml").write_text(packaged.replace("[no_access]", own + "[no_access]"))
+    params = PARAMS.model_copy(update={"cycles_file": tmp_path / "cycles.toml"})
+    assert await open_periodic_duties(pool, params, NOW) == 3
+    due = dict(await conn.fetch("SELECT p.code, d.due_on FROM duty d JOIN premises p USING (premises_id)"))
+    december = date(2026, 12, 1)
+    assert due == {"H-001": december, "H-002": date(2026, 10, 1), "H-003": december}
 
 
 async def test_alert_opens_a_duty_and_closing_cancels_it(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:

@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inspections.cycle import (
+    RISK_GROUPS,
+    Cycle,
+    Cycles,
+    DoorFacts,
     InvalidCycles,
     add_months,
     load_cycles,
@@ -17,6 +21,7 @@ from inspections.cycle import (
     next_due,
     other_half_day,
     parse_cycles,
+    risk_groups,
 )
 from inspections.duties import AlertNote, duty_of_alert
 from inspections.hazards import InvalidCatalogue, load_hazards, parse_hazards
@@ -27,6 +32,7 @@ from tests.unit.inspections_days import DAY, duty
 
 CYCLES = load_cycles()
 CATALOGUE = load_hazards()
+HOME = DoorFacts("household")
 PERIODIC = duty(1)
 ALERT = duty(2, kind="alert", mandatory=True, alert_id=9)
 RECHECK = duty(3, kind="recheck", hazard_id=30, hazard_code="hose_aged", hazard_grade=2)
@@ -38,7 +44,7 @@ def outcome(
     result: Result, *codes: str, duties: tuple[object, ...] = (PERIODIC,), known: tuple[KnownHazard, ...] = ()
 ) -> Decision:
     findings = [Finding(code) for code in codes]
-    return decide(result, findings, duties, known, "household", DAY, CYCLES, CATALOGUE)  # type: ignore[arg-type]
+    return decide(result, findings, duties, known, HOME, DAY, CYCLES, CATALOGUE)  # type: ignore[arg-type]
 
 
 def test_passed_does_every_duty_and_starts_the_next_cycle() -> None:
@@ -130,9 +136,34 @@ def test_month_arithmetic_keeps_to_the_months_end() -> None:
 
 def test_unknown_history_is_due_now() -> None:
     """Unknown is not zero and not recent: a door of unknown history is due today, and says so."""
-    due, reason = next_due(CYCLES.of("commercial"), None, DAY)
+    due, reason = next_due(CYCLES.of(DoorFacts("commercial"), DAY), None, DAY)
     assert due == DAY
     assert "no earlier inspection is known" in reason
+
+
+def test_the_shortest_matching_cycle_holds() -> None:
+    """A rented home in a district with a cycle of its own has the shortest of its cycles, and the reason says whose."""
+    own = Cycle(user_class="household", months=6, areas=("D",), source="x")
+    cycles = Cycles(old_building_years=25, cycle=(*CYCLES.cycle, own), no_access=CYCLES.no_access)
+    rented = DoorFacts("household", frozenset({"C", "D01"}), tenure="rented")
+    assert CYCLES.of(HOME, DAY).months == 24
+    assert cycles.of(rented, DAY).months == 12
+    assert cycles.of(replace(rented, areas_above=frozenset({"D", "D01"})), DAY).months == 6
+    assert cycles.of(replace(rented, user_class="commercial"), DAY).months == 12
+    assert next_due(cycles.of(rented, DAY), DAY, DAY)[1].startswith("periodic inspection every 12 months (rented)")
+
+
+@given(
+    built=st.one_of(st.none(), st.integers(1900, 2030)),
+    tenure=st.sampled_from([None, "owner", "rented", "vacant"]),
+    elderly=st.one_of(st.none(), st.booleans()),
+)
+def test_no_group_makes_a_cycle_longer(built: int | None, tenure: str | None, elderly: bool | None) -> None:
+    """Whatever is known of a door, its cycle is at most the general one; what is unknown puts it into no group."""
+    facts = DoorFacts("household", built_year=built, tenure=tenure, elderly=elderly)
+    assert CYCLES.of(facts, DAY).months <= CYCLES.of(HOME, DAY).months
+    assert risk_groups(HOME, DAY, 25) == frozenset()
+    assert risk_groups(facts, DAY, 25) <= set(RISK_GROUPS)
 
 
 def test_third_attempt_pauses() -> None:
@@ -153,10 +184,11 @@ def test_files_are_checked() -> None:
     """A missing class, an unknown key and a repeated hazard are errors that say what is wrong."""
     text = "[no_access]\nretry_days=3\nmandatory_retry_days=1\nattempts_max=3\npause_days=21\nhalf_day_at=13:00:00\n"
     one = '[[cycle]]\nuser_class="household"\nmonths=24\nsource="x"\n'
-    with pytest.raises(InvalidCycles, match="the file has household"):
-        parse_cycles(one + text)
+    text = "old_building_years=25\n" + one + text
+    with pytest.raises(InvalidCycles, match="not household"):
+        parse_cycles(text)
     with pytest.raises(ValidationError, match="retry_weeks"):
-        parse_cycles(one + text + "retry_weeks=1\n")
+        parse_cycles(text + "retry_weeks=1\n")
     hazard = '[[hazard]]\ncode="leak"\ntitle="t"\ngrade=1\ndeadline_days=1\nsource="s"\n'
     grades = "".join(
         f'[[grade]]\ngrade={n}\nmeaning="m"\nrecheck=true\nmandatory=false\naction="a"\n' for n in (1, 2, 3)
