@@ -80,7 +80,7 @@ def device_silent(
     """
     found = []
     for one in quiet:
-        if not rule.covers(one.device_kind, one.meter_class, one.user_class, one.area):
+        if not rule.covers(one.device_kind, one.meter_class, one.user_class, one.area, one.code):
             continue
         excused = merged([*ours, *gateways.get(one.gateway_id or 0, ())])
         allowed_s = rule["intervals_missed"] * one.expected_interval_s

@@ -44,7 +44,7 @@ def leak_alarm(rule: Rule, events: Iterable[Event]) -> list[Finding | Cleared]:
         for event in sorted(events, key=lambda event: (event.at, event.device_id, event.state))
         if event.kind == "leak_alarm"
         and not event.test
-        and rule.covers(event.device_kind, event.meter_class, event.user_class, event.area)
+        and rule.covers(event.device_kind, event.meter_class, event.user_class, event.area, event.code)
     ]
 
 

@@ -1,189 +1,140 @@
 """Reads rule files: TOML -> checked rules, or InvalidRule naming rule and key. Pure: the caller gives the text."""
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from importlib import resources
+from itertools import combinations
 from types import MappingProxyType
 
-from rules.model import SEVERITIES, InvalidRule, Json, Rule, Scope
+from rules.entry import checked_rule, digest
+from rules.kinds import KINDS, Kind
+from rules.model import InvalidRule, Rule
 
-VISITS = ("none", "normal", "mandatory")
-CLEARS = ("by_person", "by_telemetry")
-_WORDS = ("kind", "title", "severity", "visit", "clears", "why", "what_to_do", "source")
-_KEYS = {*_WORDS, "severity_high", "scope", "parameters"}
-_SCOPE_WORDS = {
-    "device_kinds": {"meter", "detector"},
-    "user_classes": {"household", "commercial", "industrial"},
-    "meter_classes": None,
-    "areas": None,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of rule: its family, the permitted range of each parameter, and pairs that must stay in order."""
-
-    family: str
-    ranges: Mapping[str, tuple[float, float]]
-    ordered: tuple[tuple[str, str], ...] = field(default=())
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "leak_alarm": Kind("event", {"critical_lel_pct": (1, 100)}),
-        "flow_valve_closed": Kind(
-            "window",
-            {"pulses_min": (1, 100), "volume_min_l": (0, 1000), "transition_s": (0, 86_400), "recent_h": (1, 720)},
-        ),
-        "micro_leak": Kind(
-            "window",
-            {
-                "days": (1, 30),
-                "gap_min": (10, 1440),
-                "flow_low_lh": (0.5, 3000),
-                "flow_high_lh": (1, 3000),
-                "observed_share_min": (0.1, 1),
-                "sample_gap_max_min": (1, 1440),
-                "steady_below_lh": (1, 3000),
-                "steady_share_min": (0, 1),
-                "fluctuation_max_pct": (0, 1000),
-            },
-            (("flow_low_lh", "flow_high_lh"),),
-        ),
-        "index_backwards": Kind("window", {"pulses_tolerated": (0, 100), "volume_tolerated_l": (0, 1000)}),
-        "device_silent": Kind("absence", {"intervals_missed": (1, 255)}),
-        "gateway_silent": Kind("absence", {"intervals_missed": (1, 255), "offline_min_s": (0, 604_800)}),
-        "building_leaks": Kind("group", {"devices_min": (2, 1000), "within_min": (1, 1440)}),
-    }
-)
+__all__ = ["KINDS", "Catalog", "default_catalog", "packaged_texts", "parse_catalog", "parse_files"]
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The rules in force, by id."""
+    """The rules in force, by id: those of the files that are enabled. `disabled` are the others."""
 
     rules: Mapping[str, Rule]
+    disabled: Mapping[str, Rule] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def digest(self) -> str:
+        """Version of the set: the first 16 hexadecimal digits of SHA-256 over all rules' ids and definitions."""
+        everything = {**self.rules, **self.disabled}
+        return digest({rule_id: rule.definition for rule_id, rule in everything.items()})
 
     def of_family(self, *families: str) -> tuple[Rule, ...]:
-        """Rules of some families, in the order of the file."""
+        """Rules of some families, in the order of the files."""
         return tuple(rule for rule in self.rules.values() if rule.family in families)
 
-    def of_kind(self, kind: str) -> tuple[Rule, ...]:
-        """Rules of one kind, in the order of the file."""
-        return tuple(rule for rule in self.rules.values() if rule.kind == kind)
+    def of_kind(self, *kinds: str) -> tuple[Rule, ...]:
+        """Rules of some kinds, in the order of the files."""
+        return tuple(rule for rule in self.rules.values() if rule.kind in kinds)
+
+
+def packaged_texts() -> dict[str, str]:
+    """The files of the catalogue that ships with the program, by name: one per family."""
+    folder = resources.files("rules").joinpath("catalog")
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(".toml")), key=lambda one: one.name)
+    return {one.name: one.read_text("utf-8") for one in files}
 
 
 def default_catalog() -> Catalog:
     """The catalogue that ships with the program."""
-    return parse_catalog(resources.files("rules").joinpath("catalog.toml").read_text("utf-8"))
+    return parse_files(packaged_texts())
 
 
 def parse_catalog(text: str) -> Catalog:
-    """Check the text of a rules file; raises InvalidRule at the first mistake."""
+    """Check the text of one rules file; raises InvalidRule at the first mistake."""
+    return parse_files({"": text})
+
+
+def parse_files(texts: Mapping[str, str]) -> Catalog:
+    """Check some rules files, by name, as one catalogue; raises InvalidRule at the first mistake."""
+    found: dict[str, Rule] = {}
+    for name, text in texts.items():
+        for rule_id, entry in _entries(name, text).items():
+            if rule_id in found:
+                raise InvalidRule(f"rule {rule_id}: stands twice, the second time in {name}")
+            found[rule_id] = checked_rule(rule_id, entry)
+    if not found:
+        raise InvalidRule("no rule at all: every rule stands under [rule.<id>]")
+    return _joined(found)
+
+
+def _entries(name: str, text: str) -> Mapping[str, object]:
+    where = f"{name}: " if name else ""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidRule(f"not TOML: {error}") from error
+        raise InvalidRule(f"{where}not TOML: {error}") from error
     unknown = document.keys() - {"rule"}
     if unknown:
-        raise InvalidRule(f"unknown key {min(unknown)} (every rule stands under [rule.<id>])")
+        raise InvalidRule(f"{where}unknown key {min(unknown)} (every rule stands under [rule.<id>])")
     entries = document.get("rule", {})
-    if not isinstance(entries, dict) or not entries:
-        raise InvalidRule("no rule at all: every rule stands under [rule.<id>]")
-    return Catalog(MappingProxyType({rule_id: _rule(rule_id, entry) for rule_id, entry in entries.items()}))
+    if not isinstance(entries, dict):
+        raise InvalidRule(f"{where}rule must be a table: every rule stands under [rule.<id>]")
+    return entries
 
 
-def _rule(rule_id: str, entry: object) -> Rule:
-    if not isinstance(entry, dict):
-        raise InvalidRule(f"rule {rule_id}: must be a table")
-    _refuse_unknown(rule_id, "", entry.keys() - _KEYS)
-    words = {key: _word(rule_id, key, entry) for key in _WORDS}
-    kind = KINDS.get(words["kind"])
-    if kind is None:
-        raise InvalidRule(f"rule {rule_id}: kind = {words['kind']!r} is none of {', '.join(KINDS)}")
-    words["severity_high"] = entry.get("severity_high", words["severity"])
-    _check_words(rule_id, words)
-    return Rule(
-        rule_id=rule_id,
-        family=kind.family,
-        scope=_scope(rule_id, entry.get("scope", {})),
-        parameters=_parameters(rule_id, kind, entry.get("parameters", {})),
-        definition=entry,
-        version=digest(entry),
-        **words,
+# ---------------------------------------------------------------------------------------------- rules of one kind
+
+
+def _joined(rules: Mapping[str, Rule]) -> Catalog:
+    """Refuse rules of one kind that look at the same device, and give each the scopes that override it."""
+    enabled = {rule_id: rule for rule_id, rule in rules.items() if rule.enabled}
+    over = {rule_id: _overridden(rule_id, rules) for rule_id in rules}
+    for one, other in combinations(enabled.values(), 2):
+        if one.kind == other.kind and one.rule_id not in over[other.rule_id] and other.rule_id not in over[one.rule_id]:
+            _refuse_overlap(one, other)
+    carved = {
+        rule_id: replace(
+            rule, carved=tuple(other.scope for other in enabled.values() if rule_id in over[other.rule_id])
+        )
+        for rule_id, rule in enabled.items()
+    }
+    disabled = {rule_id: rule for rule_id, rule in rules.items() if not rule.enabled}
+    return Catalog(MappingProxyType(carved), MappingProxyType(disabled))
+
+
+def _overridden(rule_id: str, rules: Mapping[str, Rule]) -> frozenset[str]:
+    """Every rule that a rule overrides, directly or through others; refuses what is not there, and circles."""
+    found: set[str] = set()
+    waiting = list(rules[rule_id].overrides)
+    while waiting:
+        other = waiting.pop()
+        if other not in rules:
+            raise InvalidRule(f"rule {rule_id}: overrides = {other!r}: there is no such rule")
+        if rules[other].kind != rules[rule_id].kind:
+            raise InvalidRule(f"rule {rule_id}: overrides = {other!r}: that rule is of another kind")
+        if other == rule_id:
+            raise InvalidRule(f"rule {rule_id}: overrides itself, directly or through others")
+        if rules[rule_id].scope.shared(rules[other].scope) is None:
+            raise InvalidRule(f"rule {rule_id}: overrides = {other!r}: their scopes have no device in common")
+        if other not in found:
+            found.add(other)
+            waiting += rules[other].overrides
+    return frozenset(found)
+
+
+def _refuse_overlap(one: Rule, other: Rule) -> None:
+    shared = one.scope.shared(other.scope)
+    if shared is None or not _bands_meet(KINDS[one.kind], one, other):
+        return
+    words = [f"scope.{key} = {', '.join(sorted(values))}" for key, values in shared.items()]
+    raise InvalidRule(
+        f"rules {one.rule_id} and {other.rule_id}: both of kind {one.kind}, and their scopes overlap"
+        f" ({'; '.join(words) or 'scope: no key keeps them apart'});"
+        f' narrow one, or let the one that shall win say overrides = "{one.rule_id}"'
     )
 
 
-def digest(definition: Json) -> str:
-    """Version of a rule: the first 16 hexadecimal digits of SHA-256 over its definition in canonical JSON."""
-    text = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _refuse_unknown(rule_id: str, prefix: str, unknown: set[str]) -> None:
-    if unknown:
-        raise InvalidRule(f"rule {rule_id}: unknown key {prefix}{min(unknown)}")
-
-
-def _word(rule_id: str, key: str, entry: Json) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidRule(f"rule {rule_id}: {key} is missing or empty")
-    return value
-
-
-def _check_words(rule_id: str, words: Mapping[str, str]) -> None:
-    for key, allowed in (
-        ("severity", SEVERITIES),
-        ("severity_high", SEVERITIES),
-        ("visit", VISITS),
-        ("clears", CLEARS),
-    ):
-        if words[key] not in allowed:
-            raise InvalidRule(f"rule {rule_id}: {key} = {words[key]!r} is none of {', '.join(allowed)}")
-    if SEVERITIES.index(words["severity_high"]) < SEVERITIES.index(words["severity"]):
-        raise InvalidRule(
-            f"rule {rule_id}: severity_high {words['severity_high']} ranks below severity {words['severity']}"
-        )
-
-
-def _scope(rule_id: str, entry: object) -> Scope:
-    if not isinstance(entry, dict):
-        raise InvalidRule(f"rule {rule_id}: scope must be a table")
-    _refuse_unknown(rule_id, "scope.", entry.keys() - {one.name for one in fields(Scope)})
-    return Scope(**{key: _scope_words(rule_id, key, values) for key, values in entry.items()})
-
-
-def _scope_words(rule_id: str, key: str, values: object) -> frozenset[str]:
-    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
-        raise InvalidRule(f"rule {rule_id}: scope.{key} must be a list of words")
-    allowed = _SCOPE_WORDS[key]
-    wrong = [value for value in values if allowed is not None and value not in allowed]
-    if wrong:
-        raise InvalidRule(f"rule {rule_id}: scope.{key} = {wrong[0]!r} is none of {', '.join(sorted(allowed or ()))}")
-    return frozenset(values)
-
-
-def _parameters(rule_id: str, kind: Kind, entry: object) -> Mapping[str, float]:
-    if not isinstance(entry, dict):
-        raise InvalidRule(f"rule {rule_id}: parameters must be a table")
-    _refuse_unknown(rule_id, "parameters.", entry.keys() - kind.ranges.keys())
-    found = {name: _parameter(rule_id, name, entry, limits) for name, limits in kind.ranges.items()}
-    for low, high in kind.ordered:
-        if found[low] >= found[high]:
-            raise InvalidRule(
-                f"rule {rule_id}: parameters.{low} = {found[low]:g} must be below {high} = {found[high]:g}"
-            )
-    return MappingProxyType(found)
-
-
-def _parameter(rule_id: str, name: str, entry: Json, limits: tuple[float, float]) -> float:
-    value = entry.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRule(f"rule {rule_id}: parameters.{name} is missing or not a number")
-    if not limits[0] <= value <= limits[1]:
-        raise InvalidRule(f"rule {rule_id}: parameters.{name} = {value:g} is outside {limits[0]:g} to {limits[1]:g}")
-    return float(value)
+def _bands_meet(kind: Kind, one: Rule, other: Rule) -> bool:
+    if kind.band is None:
+        return True
+    low, high = kind.band
+    return one[low] < other[high] and other[low] < one[high]

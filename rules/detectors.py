@@ -9,27 +9,39 @@ from types import MappingProxyType
 
 import polars as pl
 
-from rules.model import Finding, Json, Rule
+from rules.gate import admit
+from rules.model import Finding, Json, Rule, Scope
 from rules.windows import Window
 
 Detector = Callable[[Rule, Window], list[Finding]]
 
 
 def detect(rule: Rule, window: Window) -> list[Finding]:
-    """Findings of one window rule over the devices in its scope."""
-    return WINDOW_DETECTORS[rule.kind](rule, window.of_devices(in_scope(rule, window.devices)))
+    """Findings of one window rule over the devices in its scope, as the rule lets them through."""
+    return admit(rule, WINDOW_DETECTORS[rule.kind](rule, window.of_devices(in_scope(rule, window.devices))))
 
 
 def in_scope(rule: Rule, devices: pl.DataFrame) -> pl.Series:
-    """Ids of the devices that the rule looks at."""
-    limits = (
-        ("kind", rule.scope.device_kinds),
-        ("meter_class", rule.scope.meter_classes),
-        ("user_class", rule.scope.user_classes),
-        ("area", rule.scope.areas),
+    """Ids of the devices that the rule looks at: in its scope and in none of a rule that overrides it."""
+    inside = _within(rule.scope)
+    for carved in rule.carved:
+        inside &= ~_within(carved)
+    return devices.filter(inside)["device_id"]
+
+
+def _within(scope: Scope) -> pl.Expr:
+    columns = (
+        ("kind", scope.device_kinds),
+        ("meter_class", scope.meter_classes),
+        ("user_class", scope.user_classes),
+        ("area", scope.areas),
+        ("code", scope.devices),
     )
-    wanted = [pl.col(column).is_in(sorted(values)).fill_null(value=False) for column, values in limits if values]
-    return (devices.filter(*wanted) if wanted else devices)["device_id"]
+    inside = pl.lit(value=True)
+    for column, values in columns:
+        if values:
+            inside &= pl.col(column).is_in(sorted(values)).fill_null(value=False)
+    return inside
 
 
 def lookback_s(rule: Rule) -> float:

@@ -71,7 +71,7 @@ def raise_or_fold(
     `closed` are the earlier episodes of the same rule and subject. A finding they already cover opens nothing.
     """
     if alert is not None:
-        return _fold(alert, finding, now)
+        return _fold(rule, alert, finding, now)
     episodes = sorted(closed, key=lambda episode: episode.episode)
     if any(covers(rule, episode, finding) for episode in episodes):
         return Transition(None, Reason.ALREADY_CLOSED)
@@ -120,12 +120,14 @@ def _open(rule: Rule, finding: Finding, now: datetime, previous: Alert | None) -
     )
 
 
-def _fold(alert: Alert, finding: Finding, now: datetime) -> Transition:
-    merged = _merge(alert, finding, now)
+def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transition:
+    merged = _merge(rule, alert, finding, now)
     if merged == alert:
         return Transition(alert, Reason.NOTHING_NEW)
     if worse(merged.severity, alert.severity) or _grew(alert.worst_value, merged.worst_value):
         reason, step = Reason.WORSE, "worse"
+    elif worse(alert.severity, merged.severity):
+        reason, step = Reason.MILDER, "milder"
     elif merged.firing and not alert.firing:
         reason, step = Reason.FIRING_AGAIN, "raised"
     elif alert.firing and not merged.firing:
@@ -135,13 +137,13 @@ def _fold(alert: Alert, finding: Finding, now: datetime) -> Transition:
     return Transition(merged, reason, step, alert.state, note=finding.sentence, evidence=_span(finding))
 
 
-def _merge(alert: Alert, finding: Finding, now: datetime) -> Alert:
+def _merge(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
     newer = finding.last_at > alert.last_at or finding.last_at == alert.last_at == finding.first_at
     older = finding.first_at < alert.first_at
     known = _known(alert.evidence, finding.evidence)
     firing, cleared_at = _firing(alert, finding)
     return alert.changed(
-        severity=finding.severity if worse(finding.severity, alert.severity) else alert.severity,
+        severity=_severity(rule, alert, finding, newer=newer),
         firing=firing,
         cleared_at=cleared_at,
         late=alert.late and is_late(finding, now),
@@ -154,6 +156,13 @@ def _merge(alert: Alert, finding: Finding, now: datetime) -> Alert:
         count=alert.count + (0 if known or _same_condition(alert, finding) else 1),
         evidence=alert.evidence if known else _joined(alert.evidence, finding.evidence),
     )
+
+
+def _severity(rule: Rule, alert: Alert, finding: Finding, *, newer: bool) -> str:
+    """A ladder raises and lowers an alert with its newest value; without one an alert keeps its worst severity."""
+    if rule.ladder:
+        return finding.severity if newer or finding.last_at >= alert.last_at else alert.severity
+    return finding.severity if worse(finding.severity, alert.severity) else alert.severity
 
 
 def _same_condition(alert: Alert, finding: Finding) -> bool:

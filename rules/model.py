@@ -1,9 +1,10 @@
 """The words of this package: a rule, what it found, an alert and the step that changed it. All frozen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 SEVERITIES = ("info", "minor", "major", "critical")
 OPEN_STATES = ("open", "acknowledged", "dispatched", "on_site", "made_safe")
@@ -27,6 +28,7 @@ class Reason(StrEnum):
     RAISED = "raised"
     NEW_EPISODE = "new_episode"
     WORSE = "worse"
+    MILDER = "milder"
     FIRING_AGAIN = "firing_again"
     REPEATED = "repeated"
     NOTHING_NEW = "nothing_new"
@@ -46,12 +48,45 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which devices a rule looks at; an empty set restricts nothing."""
+    """Which devices a rule looks at; an empty set restricts nothing. `devices` are codes of single devices."""
 
     device_kinds: frozenset[str] = frozenset()
     meter_classes: frozenset[str] = frozenset()
     user_classes: frozenset[str] = frozenset()
     areas: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+    def holds(self, device_kind: str, meter_class: str | None, user_class: str | None, area: str, device: str) -> bool:
+        """Tell whether a device lies inside; an unknown class is never inside a restricted scope."""
+        wanted = (
+            (self.device_kinds, device_kind),
+            (self.meter_classes, meter_class),
+            (self.user_classes, user_class),
+            (self.areas, area),
+            (self.devices, device),
+        )
+        return all(not allowed or value in allowed for allowed, value in wanted)
+
+    def shared(self, other: "Scope") -> dict[str, frozenset[str]] | None:
+        """What both scopes name, by key, when a device may lie in both; None when none can."""
+        found = {}
+        for one in fields(Scope):
+            mine, theirs = getattr(self, one.name), getattr(other, one.name)
+            if mine and theirs and not mine & theirs:
+                return None
+            if mine and theirs:
+                found[one.name] = mine & theirs
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The local hours in which a rule applies: weekdays (Monday is 0) and a time of day that may run past midnight."""
+
+    zone: ZoneInfo
+    weekdays: frozenset[int]
+    from_time: time
+    until_time: time
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +94,12 @@ class Rule:
     """One entry of the catalogue, checked.
 
     `parameters` carry their unit in the name. `severity` is the ladder's lowest rung; `severity_high` (where a kind has
-    one) the upper. `clears` says who may end an alert: a person, or telemetry by itself. `version` is the digest of
-    `definition`, the entry word for word.
+    one) what the kind itself calls worse; `ladder` holds further rungs: thresholds of a finding's value, the mildest
+    first. `clears` says who may end an alert: a person, or telemetry by itself; `clear_after_min` ends it after so long
+    without recurrence. `hysteresis_pct`: how far back past its threshold the condition must go before it ends.
+    `minimum_observed_min`: observed time for which it must hold. `repeat_reminder_min`: an open alert is brought to
+    mind this often, without new data. `carved`: scopes of rules that override this one. `version` is the digest of
+    `definition`, the entry with the defaults of its kind filled in.
     """
 
     rule_id: str
@@ -78,20 +117,37 @@ class Rule:
     source: str
     definition: Json
     version: str
+    enabled: bool = True
+    leak: bool = False
+    ladder: tuple[tuple[float, str], ...] = ()
+    worse: str = "higher"
+    hysteresis_pct: float = 0.0
+    minimum_observed_min: float = 0.0
+    repeat_reminder_min: float | None = None
+    clear_after_min: float | None = None
+    schedule: Schedule | None = None
+    overrides: tuple[str, ...] = ()
+    carved: tuple[Scope, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         """A parameter by name."""
         return self.parameters[name]
 
-    def covers(self, device_kind: str, meter_class: str | None, user_class: str | None, area: str) -> bool:
-        """Tell whether a device lies in this rule's scope; an unknown class is never inside a restricted scope."""
-        wanted = (
-            (self.scope.device_kinds, device_kind),
-            (self.scope.meter_classes, meter_class),
-            (self.scope.user_classes, user_class),
-            (self.scope.areas, area),
-        )
-        return all(not allowed or value in allowed for allowed, value in wanted)
+    def covers(
+        self, device_kind: str, meter_class: str | None, user_class: str | None, area: str, device: str = ""
+    ) -> bool:
+        """Tell whether the rule looks at a device: inside its scope and in none of a rule that overrides it."""
+        about = (device_kind, meter_class, user_class, area, device)
+        return self.scope.holds(*about) and not any(scope.holds(*about) for scope in self.carved)
+
+    def rung(self, value: float | None, severity: str | None = None) -> str:
+        """The severity of a value: the highest rung it reaches, else `severity` (by default the rule's own)."""
+        found = severity or self.severity
+        for threshold, rung in self.ladder:
+            reached = value is not None and (value >= threshold if self.worse == "higher" else value <= threshold)
+            if reached and worse(rung, found):
+                found = rung
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +155,8 @@ class Finding:
     """What a rule found, in event time: an instant (`first_at == last_at`) or an interval.
 
     `ongoing`: the condition still holds at the end of what is known. `evidence` holds the exact samples. `late_event`:
-    ingest marked the event itself as late.
+    ingest marked the event itself as late. `observed_s`: how much of an interval was observed, None for an instant.
+    `shown_at`: the first moment at which the samples show it, as soon as a watcher could have known; None: `last_at`.
     """
 
     rule_id: str
@@ -113,6 +170,13 @@ class Finding:
     unit: str | None = None
     ongoing: bool = True
     late_event: bool = False
+    observed_s: float | None = None
+    shown_at: datetime | None = None
+
+    @property
+    def known_at(self) -> datetime:
+        """The first moment at which the samples show it."""
+        return self.shown_at or self.last_at
 
 
 @dataclass(frozen=True, slots=True)

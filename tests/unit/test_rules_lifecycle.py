@@ -263,3 +263,15 @@ def test_officers_steps_only_go_forward_and_end(steps: list[str]) -> None:
         assert not was_closed
         assert (after.closed_at is not None) == (after.state in CLOSED_STATES)
         alert = after
+
+
+def test_a_ladder_raises_and_lowers_one_alert() -> None:
+    """The newest value decides; what is older does not, and each change of severity is in the timeline."""
+    laddered = replace(LEAK, ladder=((20.0, "critical"),))
+    alert, steps = leak_alert(), []
+    for minute, severity in ((3, "critical"), (6, "major"), (4, "critical")):
+        step = lifecycle.raise_or_fold(laddered, alert, [], leak(minute, severity), at(minute))
+        assert step.alert is not None
+        alert = step.alert
+        steps.append((step.reason.value, alert.severity))
+    assert steps == [("worse", "critical"), ("milder", "major"), ("repeated", "major")]
