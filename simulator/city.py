@@ -6,7 +6,7 @@ Household detector set-points lie in 5-25 % of the lower explosive limit (GB 153
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 
@@ -29,6 +29,7 @@ DAY_S = 86_400
 CENTRE = (30.214, 120.087)  # latitude, longitude of a town hall that does not exist
 QMIN_QMAX_LH = {"G1.6": (16.0, 2_500.0), "G2.5": (25.0, 4_000.0), "G4": (40.0, 6_000.0)}
 PULSE_ML = 10_000
+COARSE_ML = 100_000
 LITRE_ML = 1_000
 REGISTER_WRAP_ML = 100_000_000_000  # five figures of cubic metres
 
@@ -58,6 +59,11 @@ class CityParams:
     pilot_never_off_share: float = 0.0
     vacant_share: float = 0.04
     swap_share: float = 0.005
+    coarse_share: float = 0.0  # of diaphragm meters: 100 L a pulse
+    night_shift_share: float = 0.0
+    pressure_share: float = 0.0  # of ultrasonic meters: with a pressure sensor
+    meters_past_life_share: float = 0.0
+    weather_swing_c: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a city that cannot be: too small, or dated without a zone."""
@@ -104,6 +110,7 @@ def build_city(params: CityParams) -> City:
     for gateway, homes in zip(gateways, _shares(params.homes, len(gateways)), strict=True):
         _settle(site, params, rng, gateway, homes)
     _give_recorded_home(site)
+    _harden(site, params)
     return City(
         districts,
         tuple(site.compounds),
@@ -115,6 +122,7 @@ def build_city(params: CityParams) -> City:
         _inspectors(params, rng, districts, areas),
         site.habits,
         params.utc_offset_h,
+        params.weather_swing_c,
     )
 
 
@@ -313,6 +321,31 @@ def _give_recorded_home(site: _Site) -> None:
             site.devices[position[device.code]] = g4
             site.habits[place.code] = Habits(persons=3, recorded=True)
             return
+
+
+def _harden(site: _Site, params: CityParams) -> None:
+    """What only a hard city has, drawn apart so that it changes nothing else: coarse meters, night work, old meters."""
+    rng = np.random.default_rng([params.seed, 2])
+    draws = rng.random((len(site.premises), 4))
+    premises_of = {fitting.device: fitting.premises for fitting in site.installations}
+    row_of = {place.code: row for row, place in enumerate(site.premises)}
+    for row, place in enumerate(site.premises):
+        habits = site.habits[place.code]
+        if not habits.recorded and draws[row, 0] < params.night_shift_share:
+            site.habits[place.code] = replace(habits, night_shift=True)
+    for number, device in enumerate(site.devices):
+        if device.kind != "meter":
+            continue
+        door = premises_of[device.code]
+        draw = draws[row_of[door]]
+        ultrasonic = device.pulse_ml == LITRE_ML
+        if ultrasonic and draw[1] < params.pressure_share:
+            site.habits[door] = replace(site.habits[door], tells_pressure=True)
+        if not ultrasonic and draw[1] < params.coarse_share:
+            site.devices[number] = replace(device, pulse_ml=COARSE_ML, model="sim diaphragm 100 L")
+        if draw[2] < params.meters_past_life_share and device.made_on is not None:
+            made_on = params.today - timedelta(days=round(3_653 + 365 * 2 * draw[3]))
+            site.devices[number] = replace(site.devices[number], made_on=made_on)
 
 
 def _inspectors(

@@ -15,13 +15,18 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from simulator.faults import Fault
 from simulator.model import City, Message
-from simulator.occurrences import VALVE_CLOSED, Occurrence, closed_spans, occurrences
+from simulator.occurrence import Occurrence
+from simulator.occurrences import VALVE_CLOSED, closed_spans, occurrences
+from simulator.outages import FLOOD_S, Clock, away, clocks
+from simulator.planter import Fault
 from simulator.registers import Registers, read_registers
+from simulator.sayings import STATUS_BITS
 from simulator.usage import hours_until
 
 BACKFILLED: Final = 512
+BATTERY_LOW: Final = 4
+BATTERY_DROP_MV: Final = 450
 DAY: Final = timedelta(days=1)
 
 
@@ -87,9 +92,16 @@ class _Desk:
         self.closed = closed_spans(faults, frozenset(device.code for device in registers.meters))
         self.silent = _silences(faults)
         self.gone = {fault.subject[1]: fault.start for fault in faults if fault.name == "gateway_silent"}
+        self.row = {meter.code: row for row, meter in enumerate(registers.meters)}
+        self.away = away(faults)
+        self.clocks = clocks(faults)
+        self.right = Clock()
+        self.bits = _status_bits(faults)
+        fitted = city.fitted()
+        self.tells_pressure = [city.habits[fitted[m.code].premises].tells_pressure for m in registers.meters]
         self.odd = {(fault.devices[0], int(fault.values["day"])): fault for fault in faults if "day" in fault.values}
         self.occurring: dict[int, list[Occurrence]] = defaultdict(list)
-        for occurrence in occurrences(faults, city, seed):
+        for occurrence in occurrences(faults, city, now, seed):
             self.occurring[self.hours.index(occurrence.at) // 24].append(occurrence)
 
     def births_and_losses(self) -> Iterator[tuple[datetime, int, Message]]:
@@ -105,6 +117,11 @@ class _Desk:
                 code = fault.subject[1]
                 at = fault.start
                 yield at, next(self.order), Message(code, self.area[code], "lost", b"", "", 0, at, at)
+        for code, outages in self.away.items():
+            for number, (start, end) in enumerate(outages):
+                yield start, next(self.order), Message(code, self.area[code], "lost", b"", "", 0, start, start)
+                body = {"state": "online", "session": f"{code}-{number}", "at": stamp(end), "firmware": "sim-1"}
+                yield end, next(self.order), Message(code, self.area[code], "status", encode(body), "", 0, end, end)
 
     def drafts(self, day: int) -> list[_Draft]:
         """What the devices say on a local day, in the order of their clocks; silent devices say nothing."""
@@ -121,17 +138,27 @@ class _Desk:
             if draft.fate == "lost":
                 continue
             body = draft.body | ({"reason": "retry"} if draft.fate == "late" else {})
-            payload = encode({"device": draft.device, "seq": seq, "at": stamp(draft.at), **body})
+            told_at = draft.at - self.clocks.get(draft.device, self.right).behind(draft.at)
+            payload = encode({"device": draft.device, "seq": seq, "at": stamp(told_at), **body})
             gateway = self.device[draft.device].gateway
             message = Message(
-                gateway, self.area[gateway], draft.kind, payload, draft.device, seq, draft.at,
+                gateway, self.area[gateway], draft.kind, payload, draft.device, seq, told_at,
                 draft.at + timedelta(seconds=1) + draft.delay, draft.body.get("index_ml"),
             )  # fmt: skip
             copies = [message]
             if draft.fate == "again":
                 copies.append(message._replace(sent_at=message.sent_at + timedelta(seconds=40)))
+            if gateway in self.away:
+                copies = [copy._replace(sent_at=self._held(gateway, copy.sent_at)) for copy in copies]
             gone = self.gone.get(gateway)
             yield from (copy for copy in copies if gone is None or copy.sent_at < gone)
+
+    def _held(self, gateway: str, sent_at: datetime) -> datetime:
+        """When a message leaves a gateway that may be away: in a flood, in its order, when it is back."""
+        for start, end in self.away[gateway]:
+            if start <= sent_at < end:
+                return end + timedelta(seconds=2 + FLOOD_S * ((sent_at - start) / (end - start)))
+        return sent_at
 
     def _reports(self, day: int) -> Iterator[_Draft]:
         """Reports of the day before, from every meter in place."""
@@ -155,6 +182,8 @@ class _Desk:
             before = int(registers.first[row]) - (day - 1) * 24
             if registers.first[row] > 0 and before > 0:
                 hourly[:before] = [None] * before
+            if code in self.clocks:
+                hourly = self._wrong_hours(code, row, day)
             if unknown[row]:
                 hourly[int(at_s[row]) % 24] = None
             at = midnight + timedelta(seconds=int(at_s[row]))
@@ -166,11 +195,26 @@ class _Desk:
                 "rsrp_dbm": int(signal[row]),
                 "hourly": {"from": frozen_from, "index_ml": hourly},
             }
+            if code in self.bits:
+                body["status"] |= self._bits(code, at)
+                if body["status"] & BATTERY_LOW:
+                    body["battery_mv"] -= BATTERY_DROP_MV
+            if self.tells_pressure[row]:
+                body["pressure_pa"] = 2_000 + (int(signal[row]) * 37 + day * 13) % 121 - 60
             fate, delay = fates[row]
             odd = self.odd.get((code, day - 1))
             if odd is not None:
                 fate, delay = _distort(odd, body)
             yield _Draft(at, code, "readings", body, fate, delay)
+
+    def _wrong_hours(self, code: str, row: int, day: int) -> list[int | None]:
+        """The frozen registers of the day before by a clock that is wrong."""
+        ends = [(day - 1) * 24 + number for number in range(1, 25)]
+        behind_s = [self.clocks[code].behind(self.hours.at(end)).total_seconds() for end in ends]
+        return self.registers.told(row, np.array(ends) + np.array(behind_s) / 3600).tolist()  # type: ignore[no-any-return]
+
+    def _bits(self, code: str, at: datetime) -> int:
+        return sum({bit for start, end, bit in self.bits[code] if start <= at < end})
 
     def _fates(self, count: int) -> list[tuple[str, timedelta]]:
         draws, delays = self.rng.random(count), self.rng.integers(1, 4, count)
@@ -191,12 +235,17 @@ class _Desk:
         for row, detector in enumerate(self.detectors):
             at = self.hours.at(day * 24) + timedelta(seconds=int(self.beat_s[row]))
             lel_pct = round(min(float(noise[row]), 2.0), 1)
-            body = {"reason": "timed", "lel_pct": lel_pct, "status": 0, "battery_mv": int(battery[row])}
+            status = self._bits(detector.code, at) if detector.code in self.bits else 0
+            body = {"reason": "timed", "lel_pct": lel_pct, "status": status, "battery_mv": int(battery[row])}
             yield _Draft(at, detector.code, "readings", body)
 
     def _occurred(self, day: int) -> Iterator[_Draft]:
         for occurrence in self.occurring[day]:
-            yield _Draft(occurrence.at, occurrence.device, occurrence.kind, dict(occurrence.body))
+            body = dict(occurrence.body)
+            if "index_ml" in body:
+                hour = (occurrence.at - self.hours.start) / timedelta(hours=1)
+                body["index_ml"] = int(self.registers.told(self.row[occurrence.device], np.array([hour]))[0])
+            yield _Draft(occurrence.at, occurrence.device, occurrence.kind, body)
 
     def _is_silent(self, draft: _Draft) -> bool:
         return any(start <= draft.at < end for start, end in self.silent.get(draft.device, ()))
@@ -212,6 +261,14 @@ def _silences(faults: Iterable[Fault]) -> dict[str, list[tuple[datetime, datetim
             for code in fault.devices:
                 silent[code].append((fault.start, fault.end + timedelta(seconds=1)))
     return silent
+
+
+def _status_bits(faults: Iterable[Fault]) -> dict[str, list[tuple[datetime, datetime, int]]]:
+    bits: dict[str, list[tuple[datetime, datetime, int]]] = defaultdict(list)
+    for fault in faults:
+        if fault.name in STATUS_BITS:
+            bits[fault.devices[0]].append((fault.start, fault.end + timedelta(seconds=1), STATUS_BITS[fault.name]))
+    return bits
 
 
 def _distort(odd: Fault, body: dict[str, Any]) -> tuple[str, timedelta]:

@@ -125,7 +125,8 @@ class Habits:
     """How a premises uses gas: known to the simulator only, never registered.
 
     `heating` is none, setback (off at night and while nobody is at home) or constant (on for days in the cold).
-    `recorded` plays the recorded real home instead of a modelled one.
+    `recorded` plays the recorded real home instead of a modelled one. `night_shift` lives by night: a household sleeps
+    by day, a kitchen is open until four in the morning. `tells_pressure`: the meter has a pressure sensor.
     """
 
     persons: int
@@ -134,11 +135,16 @@ class Habits:
     pilot_lh: float = 0.0
     pilot_never_off: bool = False
     recorded: bool = False
+    night_shift: bool = False
+    tells_pressure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """A whole city: the registry as an importer sees it, and the habits behind the doors."""
+    """A whole city: the registry as an importer sees it, and the habits behind the doors.
+
+    `weather_swing_c` is how far, by one standard deviation, warm and cold spells of days depart from the season.
+    """
 
     districts: tuple[District, ...]
     compounds: tuple[Compound, ...]
@@ -150,6 +156,7 @@ class City:
     inspectors: tuple[Inspector, ...]
     habits: Mapping[str, Habits]
     utc_offset_h: int
+    weather_swing_c: float = 0.0
 
     def places(self) -> dict[str, Premises]:
         """Premises by their code."""

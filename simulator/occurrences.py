@@ -3,29 +3,22 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from simulator.faults import Fault
 from simulator.model import City, Device
+from simulator.occurrence import Occurrence, alarm, valve
+from simulator.planter import Fault
 from simulator.registers import RESET_H
+from simulator.sayings import VALVES_SHUT, say
 
 VALVE_CLOSED: Final = 1
 CUT_S: Final = 8  # a detector's contact closes the meter's valve within 10 s
 
 
-class Occurrence(NamedTuple):
-    """What one device says at one moment because of a fault."""
-
-    at: datetime
-    device: str
-    kind: str
-    body: dict[str, Any]
-
-
-def occurrences(faults: Iterable[Fault], city: City, seed: int) -> Iterator[Occurrence]:
-    """Everything the faults make devices say, fault by fault."""
+def occurrences(faults: Iterable[Fault], city: City, now: datetime, seed: int) -> Iterator[Occurrence]:
+    """Everything the faults make devices say up to `now`, fault by fault."""
     devices = {device.code: device for device in city.devices}
     for number, fault in enumerate(faults):
         rng = np.random.default_rng([seed, 8, number])
@@ -37,24 +30,28 @@ def occurrences(faults: Iterable[Fault], city: City, seed: int) -> Iterator[Occu
             case "excursion":
                 yield from _excursion(fault, rng)
             case "flow_valve_closed" | "valve_closed_idle":
-                yield Occurrence(fault.start, fault.devices[0], "events", _valve("closed", "remote"))
+                yield Occurrence(fault.start, fault.devices[0], "events", valve("closed", "remote"))
+            case _:
+                for code in fault.devices:
+                    if fault.subject[0] in ("device", "compound"):
+                        yield from say(fault, devices[code], now, rng)
 
 
 def leak(fault: Fault, detector: Device, rng: np.random.Generator) -> Iterator[Occurrence]:
     """A rising concentration, the low and perhaps the high alarm, the valve, and the clearing when it has an end."""
-    warn, alarm = detector.warn_lel_pct or 8.0, detector.alarm_lel_pct or 20.0
-    code, peak = detector.code, max(fault.values["peak_lel_pct"], alarm * 1.1)
+    warn, high = detector.warn_lel_pct or 8.0, detector.alarm_lel_pct or 20.0
+    code, peak = detector.code, max(fault.values["peak_lel_pct"], high * 1.1)
     rising = round(warn * float(rng.uniform(0.4, 0.7)), 1)
     yield Occurrence(fault.start - timedelta(seconds=20), code, "readings", {"lel_pct": rising, "status": 0})
-    yield Occurrence(fault.start, code, "events", _alarm("raised", 1, round(warn * float(rng.uniform(1.02, 1.3)), 1)))
+    yield Occurrence(fault.start, code, "events", alarm("raised", 1, round(warn * float(rng.uniform(1.02, 1.3)), 1)))
     closing = fault.start + timedelta(seconds=CUT_S)
     if fault.values["level"] == 2:
-        yield Occurrence(fault.start + timedelta(seconds=25), code, "events", _alarm("raised", 2, round(peak, 1)))
+        yield Occurrence(fault.start + timedelta(seconds=25), code, "events", alarm("raised", 2, round(peak, 1)))
         closing += timedelta(seconds=25)
     for meter in fault.devices[1:]:
-        yield Occurrence(closing, meter, "events", _valve("closed", "detector_alarm"))
-        yield Occurrence(_opened(fault), meter, "events", _valve("open", "local"))
-    yield Occurrence(fault.end, code, "events", _alarm("cleared", int(fault.values["level"]), 1.5))
+        yield Occurrence(closing, meter, "events", valve("closed", "detector_alarm"))
+        yield Occurrence(_opened(fault), meter, "events", valve("open", "local"))
+    yield Occurrence(fault.end, code, "events", alarm("cleared", int(fault.values["level"]), 1.5))
 
 
 def closed_spans(faults: Iterable[Fault], meters: frozenset[str]) -> dict[str, list[tuple[datetime, datetime]]]:
@@ -63,6 +60,8 @@ def closed_spans(faults: Iterable[Fault], meters: frozenset[str]) -> dict[str, l
     for fault in faults:
         if fault.name in ("flow_valve_closed", "valve_closed_idle"):
             spans[fault.devices[0]].append((fault.start, fault.end + timedelta(days=1)))
+        elif fault.name in VALVES_SHUT:
+            spans[fault.devices[0]].append((fault.start + timedelta(seconds=5), fault.end + timedelta(seconds=7)))
         elif fault.name == "leak_alarm":
             for code in fault.devices:
                 if code in meters:
@@ -76,10 +75,10 @@ def _opened(fault: Fault) -> datetime:
 
 def _self_test(fault: Fault, detector: Device) -> Iterator[Occurrence]:
     level_2 = detector.alarm_lel_pct or 20.0
-    raised = _alarm("raised", 2, round(level_2 * 1.2, 1)) | {"test": True}
+    raised = alarm("raised", 2, round(level_2 * 1.2, 1)) | {"test": True}
     yield Occurrence(fault.start, detector.code, "events", raised)
     yield Occurrence(
-        fault.start + timedelta(seconds=30), detector.code, "events", _alarm("cleared", 2, 0.0) | {"test": True}
+        fault.start + timedelta(seconds=30), detector.code, "events", alarm("cleared", 2, 0.0) | {"test": True}
     )
 
 
@@ -89,11 +88,3 @@ def _excursion(fault: Fault, rng: np.random.Generator) -> Iterator[Occurrence]:
     for minute, share in ((0, 0.4), (2, 1.0), (4, float(rng.uniform(0.5, 0.8))), (8, 0.2)):
         at = fault.start + timedelta(minutes=minute)
         yield Occurrence(at, fault.devices[0], "readings", {"lel_pct": round(peak * share, 1), "status": 0})
-
-
-def _alarm(state: str, level: int, lel_pct: float) -> dict[str, Any]:
-    return {"event": "leak_alarm", "state": state, "level": level, "lel_pct": lel_pct}
-
-
-def _valve(state: str, cause: str) -> dict[str, Any]:
-    return {"event": "valve", "state": state, "cause": cause}

@@ -6,10 +6,14 @@ from datetime import datetime
 
 import numpy as np
 
-from simulator.faults import Fault
 from simulator.model import City, Device
+from simulator.planter import Fault
+from simulator.plants_gas import LARGEST_GROWN_LH
 from simulator.usage import Hours, Millilitres, hourly_use
 
+NIGHT = (1, 2, 3, 4)  # local hours in which nobody uses gas, unless planted
+HOUR_MAX_ML = 2_200_000  # below Qmax of the smallest meter
+PASSES_ML = 60_000  # an hour's flow through a valve that does not hold
 RESET_H = 3  # a valve that a leak alarm closed is opened by hand after about so many hours
 
 
@@ -40,6 +44,12 @@ class Registers:
         begins, ends = self.true_ml[rows, hour], self.true_ml[rows, np.minimum(hour + 1, self.hours.count)]
         true_ml = np.where(ends < begins, ends, begins + ((ends - begins) * fraction).astype(np.int64))
         return np.asarray(true_ml // self.pulse_ml * self.pulse_ml % self.wrap_ml)
+
+    def told(self, row: int, hour: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Millilitres:
+        """What one meter's register shows at moments given in hours and fractions, for clocks that are wrong."""
+        number = np.arange(self.hours.count + 1)
+        true_ml = np.interp(np.clip(hour, 0, self.hours.count), number, self.true_ml[row]).astype(np.int64)
+        return np.asarray(true_ml // self.pulse_ml[row] * self.pulse_ml[row] % self.wrap_ml[row])
 
 
 def read_registers(city: City, faults: Iterable[Fault], hours: Hours, seed: int) -> Registers:
@@ -96,13 +106,31 @@ def _bend_use(use: Millilitres, row_of: dict[str, int], fault: Fault, hours: Hou
         return
     row, begin, end = rows[0], max(0, hours.index(fault.start)), min(hours.count, hours.index(fault.end) + 1)
     match fault.name:
-        case "micro_leak":
+        case "micro_leak" | "slow_leak" | "heated_leak" | "left_on":
             use[row, begin:end] += round(fault.values["leak_lh"] * 1000)
+        case "leak_below_start":  # it is counted only while the meter turns for something else
+            use[row, begin:end][use[row, begin:end] > 0] += round(fault.values["leak_lh"] * 1000)
+        case "growing_leak":
+            grown = 2 ** (np.arange(end - begin) / fault.values["doubles_in_h"])
+            use[row, begin:end] += np.rint(np.minimum(fault.values["leak_lh"] * grown, LARGEST_GROWN_LH) * 1000).astype(
+                int
+            )
+        case "hose_off":
+            use[row, begin:end] += round(fault.values["flow_lh"] * 1000)
+        case "night_use":
+            at_night = np.isin(np.arange(begin, end) % 24, NIGHT)
+            use[row, begin:end][at_night] += round(fault.values["night_l"] * 1000)
+        case "usage_jump":
+            use[row, begin:end] = np.minimum(use[row, begin:end] * fault.values["factor"], HOUR_MAX_ML)
+        case "runs_backwards":
+            use[row, begin:end] = -round(fault.values["flow_lh"] * 1000)
+        case "pass_through":
+            use[row, begin + 1 : end] = PASSES_ML
         case "flow_valve_closed":
             use[row, begin + 1 : end] = round(fault.values["flow_lh"] * 1000)
-        case "valve_closed_idle":
+        case "valve_closed_idle" | "valve_by_meter" | "seismic":
             use[row, begin + 1 : end] = 0
-        case "holiday":
+        case "holiday" | "long_no_use" | "journey":
             use[row, begin:end] = 0
         case "leak_alarm":
             use[row, begin + 1 : end + RESET_H] = 0
@@ -112,10 +140,17 @@ def _bend_register(
     true_ml: Millilitres, row_of: dict[str, int], wrap_ml: Millilitres, fault: Fault, hours: Hours
 ) -> None:
     """Change what is counted: a register that falls, or that comes to its last figure."""
-    if fault.name not in ("index_backwards", "register_wrap"):
+    if fault.name not in ("index_backwards", "register_wrap", "register_leap", "unrecorded_swap", "stuck_register"):
         return
     row, hour = row_of[fault.devices[0]], hours.index(fault.start)
-    if fault.name == "index_backwards":
-        true_ml[row, hour:] -= round(fault.values["drop_ml"])
-    else:
-        true_ml[row] += wrap_ml[row] - true_ml[row, hour]
+    match fault.name:
+        case "index_backwards":
+            true_ml[row, hour:] -= round(fault.values["drop_ml"])
+        case "register_leap":
+            true_ml[row, hour:] += round(fault.values["leap_ml"])
+        case "unrecorded_swap":
+            true_ml[row, hour:] -= true_ml[row, hour]
+        case "stuck_register":
+            true_ml[row, hour:] = true_ml[row, hour]
+        case _:
+            true_ml[row] += wrap_ml[row] - true_ml[row, hour]

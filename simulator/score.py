@@ -9,11 +9,21 @@ from typing import Any, NamedTuple
 
 
 class Raised(NamedTuple):
-    """An alert as far as scoring goes: rule, (kind, code) of its subject, device time of its first finding."""
+    """An alert as far as scoring goes: rule, (kind, code) of its subject, device time of its first finding.
+
+    `raised_at`, where it is known, is when officers could see it: an alert raised before a fault began did not find it,
+    and the time to detect runs until then.
+    """
 
     rule: str
     subject: tuple[str, str]
     first_at: datetime
+    raised_at: datetime | None = None
+
+    @property
+    def seen_at(self) -> datetime:
+        """When it was raised, or else the device time of its first finding."""
+        return self.raised_at or self.first_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +89,86 @@ class Score:
 
 def score(truth: Mapping[str, Any], alerts: Iterable[Raised]) -> Score:
     """Score alerts against a truth as `truth_json` writes it; several alerts on one fault count once."""
-    alerted: dict[str, dict[tuple[str, str], datetime]] = defaultdict(dict)
+    alerted: dict[str, list[Raised]] = defaultdict(list)
     for alert in alerts:
-        known = alerted[alert.rule].get(alert.subject)
-        alerted[alert.rule][alert.subject] = min(alert.first_at, known) if known else alert.first_at
-    rules = tuple(_score_rule(rule, truth["faults"], alerted.get(rule, {})) for rule in truth["rules"])
-    others = {rule: len(subjects) for rule, subjects in alerted.items() if rule not in truth["rules"]}
+        alerted[alert.rule].append(alert)
+    rules = tuple(_score_rule(rule, truth["faults"], alerted.get(rule, [])) for rule in truth["rules"])
+    others = {
+        rule: len({one.subject for one in subjects}) for rule, subjects in alerted.items() if rule not in truth["rules"]
+    }
     return Score(rules, int(truth["homes"]), int(truth["days"]), others)
 
 
-def _score_rule(
-    rule: str, faults: Sequence[Mapping[str, Any]], alerted: Mapping[tuple[str, str], datetime]
-) -> RuleScore:
-    planted = {_subject(fault): fault for fault in faults if fault["rule"] == rule and fault["alert"]}
-    excused = {_subject(fault) for fault in faults if rule in fault["also"]}
+def score_family(truth: Mapping[str, Any], alerts: Iterable[Raised], rules: Iterable[str], name: str) -> RuleScore:
+    """Score several rules as one: a fault of any of them is found by an alert of any of them on its subject."""
+    family, alerts = set(rules), tuple(alerts)
+    planted = [fault for fault in truth["faults"] if fault["rule"] in family and fault["alert"]]
+    ours = [alert for alert in alerts if alert.rule in family]
+    found = {number: hit for number, fault in enumerate(planted) if (hit := _first(fault, ours, family)) is not None}
+    by_rule = (_score_rule(rule, truth["faults"], [one for one in ours if one.rule == rule]) for rule in sorted(family))
+    return RuleScore(
+        name,
+        len(planted),
+        len(found),
+        tuple(_told(fault) for number, fault in enumerate(planted) if number not in found),
+        tuple(f"{score.rule} {false}" for score in by_rule for false in score.false),
+        tuple((hit.seen_at - _moment(planted[number]["start"])).total_seconds() for number, hit in found.items()),
+    )
+
+
+def _score_rule(rule: str, faults: Sequence[Mapping[str, Any]], alerted: Sequence[Raised]) -> RuleScore:
+    planted = [fault for fault in faults if fault["rule"] == rule and fault["alert"]]
+    found = {number: hit for number, fault in enumerate(planted) if (hit := _first(fault, alerted, {rule})) is not None}
+    excused = _excused(rule, faults)
     harmless = {_subject(fault): fault["name"] for fault in faults if not fault["alert"]}
-    found = [subject for subject in planted if subject in alerted]
+    false = [alert for alert in alerted if not _is_rightful(alert, excused)]
     return RuleScore(
         rule,
         len(planted),
         len(found),
-        tuple(":".join(subject) for subject in planted if subject not in alerted),
+        tuple(_told(fault) for number, fault in enumerate(planted) if number not in found),
         tuple(
             ":".join(subject) + (f" ({harmless[subject]})" if subject in harmless else "")
-            for subject in alerted
-            if subject not in planted and subject not in excused
+            for subject in (alert.subject for alert in false)
         ),
-        tuple(
-            (alerted[subject] - datetime.fromisoformat(planted[subject]["start"])).total_seconds() for subject in found
-        ),
+        tuple((hit.seen_at - _moment(planted[number]["start"])).total_seconds() for number, hit in found.items()),
     )
+
+
+def _first(fault: Mapping[str, Any], alerts: Iterable[Raised], rules: set[str]) -> Raised | None:
+    """The first alert of some rules that found a fault: on its subject, and not raised before it began."""
+    subject, start = _subject(fault), _moment(fault["start"])
+    hits = [one for one in alerts if one.subject == subject and one.rule in rules and _after(one, start)]
+    return min(hits, key=lambda one: one.seen_at, default=None)
+
+
+def _after(alert: Raised, start: datetime) -> bool:
+    return alert.raised_at is None or alert.raised_at >= start
+
+
+def _excused(rule: str, faults: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], datetime]:
+    """Subjects on which the rule may rightly fire, with the moment from which it may."""
+    found: dict[tuple[str, str], datetime] = {}
+    for fault in faults:
+        real = fault["alert"] or fault.get("undetectable")
+        if (fault["rule"] == rule and real) or rule in fault["also"]:
+            for subject in (_subject(fault), *((one[0], one[1]) for one in fault.get("others") or ())):
+                found[subject] = min(found.get(subject, _moment(fault["start"])), _moment(fault["start"]))
+    return found
+
+
+def _is_rightful(alert: Raised, excused: Mapping[tuple[str, str], datetime]) -> bool:
+    start = excused.get(alert.subject)
+    return start is not None and _after(alert, start)
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    name = "" if fault["name"] == fault["rule"] else f" ({fault['name']})"
+    return ":".join(_subject(fault)) + name
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _subject(fault: Mapping[str, Any]) -> tuple[str, str]:

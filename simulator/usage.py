@@ -69,7 +69,7 @@ def hours_until(now: datetime, days: int, utc_offset_h: int) -> Hours:
 
 def hourly_use(city: City, hours: Hours, seed: int) -> Millilitres:
     """True gas use in millilitres, one row per premises of the city, one column per hour."""
-    temperature_c = outdoor_temperature(hours, seed)
+    temperature_c = outdoor_temperature(hours, seed, city.weather_swing_c)
     use = np.empty((len(city.premises), hours.count), np.int64)
     for first in range(0, len(city.premises), HOMES_AT_ONCE):
         homes = city.premises[first : first + HOMES_AT_ONCE]
@@ -83,15 +83,30 @@ def hourly_use(city: City, hours: Hours, seed: int) -> Millilitres:
     return use
 
 
-def outdoor_temperature(hours: Hours, seed: int) -> Litres:
-    """City-wide temperature by the hour, degrees Celsius: season, time of day and a slow random weather."""
+def outdoor_temperature(hours: Hours, seed: int, swing_c: float = 0.0) -> Litres:
+    """City-wide temperature by the hour, degrees Celsius: season, time of day, a slow random weather, and spells.
+
+    `swing_c` is the standard deviation of spells, which last about four days.
+    """
     rng = np.random.default_rng([seed, 4])
     local_hour, day_of_year = _calendar(hours)
     season = 16.0 - 12.0 * np.cos(2 * np.pi * (day_of_year - 20) / 365)
     day = -4.0 * np.cos(2 * np.pi * (local_hour - 3) / 24)
     weather = np.repeat(rng.normal(0, 2.0, hours.count // 24 + 2), 24)[: hours.count]
     smooth: Litres = np.convolve(weather, np.ones(24) / 24, mode="same")
-    return np.asarray(season + day + smooth, np.float64)
+    return np.asarray(season + day + smooth + _spells(rng, hours.count, swing_c), np.float64)
+
+
+def _spells(rng: np.random.Generator, count: int, swing_c: float) -> Litres:
+    """Warm and cold spells: what is left of yesterday's departure and something new every day, joined by lines."""
+    days = count // 24 + 2
+    kept = 0.78
+    departure = np.zeros(days)
+    if swing_c:
+        fresh = rng.normal(0, swing_c * np.sqrt(1 - kept**2), days)
+        for day in range(1, days):
+            departure[day] = kept * departure[day - 1] + fresh[day]
+    return np.asarray(np.interp(np.arange(count) / 24, np.arange(days), departure), np.float64)
 
 
 def recorded_use(hours: int) -> Millilitres:
@@ -116,7 +131,7 @@ def _litres(
     temperature_c: Litres,
 ) -> Litres:
     shape = (len(homes), hours.count)
-    local_hour, _ = _calendar(hours)
+    local_hour = _hours_lived(hours, homes, habits)
     persons = np.array([habit.persons for habit in habits], float)[:, None] / 3
     litres = _cooking(rng, shape, persons, hours, local_hour)
     water = np.array(["water_heater" in home.appliances for home in homes])[:, None]
@@ -127,6 +142,13 @@ def _litres(
     _light_pilots(rng, habits, litres)
     litres[np.array([home.tenure == "vacant" for home in homes])] = 0.0
     return np.minimum(litres, 2_300.0)  # below Qmax of the smallest meter
+
+
+def _hours_lived(hours: Hours, homes: Sequence[Premises], habits: Sequence[Habits]) -> npt.NDArray[np.int64]:
+    """The local hour by which each home lives, one row a home: hours later on the clock where the night is the day."""
+    shifts = {"household": 10, "commercial": 6}
+    later = [shifts.get(home.user_class, 0) * habit.night_shift for home, habit in zip(homes, habits, strict=True)]
+    return np.asarray((_calendar(hours)[0][None, :] - np.array(later)[:, None]) % 24)
 
 
 def _cooking(

@@ -1,0 +1,132 @@
+"""Hard plants in the gas itself: leaks of every size, gas left on, use out of habit, registers that lie.
+
+A diaphragm meter does not turn below its starting flow, about 3 L/h on G1.6 and 5 L/h on G2.5 and G4 (general
+knowledge, no source found): a smaller leak moves the register only while something else burns, so nothing can show it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from simulator.model import Device
+from simulator.planter import Fault, Planter, harmless, on
+
+STARTING_FLOW_LH = {"G1.6": 3.0, "G2.5": 5.0, "G4": 5.0}
+DOUBLES_IN_H = 240.0
+"""A growing leak doubles in ten days."""
+
+LARGEST_GROWN_LH = 200.0
+_LEAK_ALSO = ("continuous_use", "usage_baseline", "night_flow", "zone_loss")
+
+
+def starting_flow_lh(meter: Device) -> float:
+    """The flow below which a meter stands still."""
+    return STARTING_FLOW_LH.get(meter.meter_class or "", 5.0)
+
+
+def leaks(p: Planter) -> Iterable[Fault]:
+    """Constant leaks from just above the starting flow up to 120 L/h, whatever the home and the meter are like."""
+    for device in p.take("slow_leak", p.plan.hard.get("slow_leak", 0), p.lived_in):
+        yield _leak(p, device, "slow_leak", p.ranging(starting_flow_lh(device) * 1.1, 120))
+    for device in p.take("heated_leak", p.plan.hard.get("heated_leak", 0), lambda d: _heated_for_days(p, d)):
+        yield _leak(p, device, "heated_leak", p.ranging(8, 80))
+    for device in p.take("leak_below_start", p.plan.hard.get("leak_below_start", 0), p.lived_in):
+        leak_lh = p.between(0.5, 0.9) * starting_flow_lh(device)
+        why = f"{leak_lh:.1f} L/h is below the starting flow of a {device.meter_class} meter: it stands still"
+        yield replace(_leak(p, device, "leak_below_start", leak_lh), undetectable=why, alert=False)
+
+
+def _leak(p: Planter, device: Device, name: str, leak_lh: float) -> Fault:
+    start = p.scattered(0.05, 0.7)
+    return replace(on(device, name, "micro_leak", start, p.now, leak_lh=leak_lh), also=_LEAK_ALSO)
+
+
+def _heated_for_days(p: Planter, device: Device) -> bool:
+    return p.lived_in(device) and p.city.habits[p.fitted[device.code].premises].heating == "constant"
+
+
+def growing_leaks(p: Planter) -> Iterable[Fault]:
+    """Leaks that begin at the starting flow and double in ten days, up to 200 L/h."""
+    for device in p.take("growing_leak", p.plan.hard.get("growing_leak", 0), p.lived_in):
+        start, first_lh = p.scattered(0.05, 0.55), starting_flow_lh(device) * 1.05
+        fault = on(device, "growing_leak", "micro_leak", start, p.now, leak_lh=first_lh, doubles_in_h=DOUBLES_IN_H)
+        yield replace(fault, also=_LEAK_ALSO)
+
+
+def left_on(p: Planter) -> Iterable[Fault]:
+    """A hose that came off, and a burner forgotten for a day or two."""
+    for device in p.take("hose_off", p.plan.hard.get("hose_off", 0), p.meter):
+        start, qmax_lh = p.scattered(0.1, 0.9), device.qmax_lh or 4_000.0
+        end = start + timedelta(hours=p.between(2, 8))
+        fault = on(device, "hose_off", "flow_above_load", start, end, flow_lh=qmax_lh * p.between(1.0, 1.15))
+        yield replace(fault, also=("usage_baseline", "continuous_use", "night_flow", "flow_total_over", "zone_loss"))
+    for device in p.take("left_on", p.plan.hard.get("left_on", 0), p.meter):
+        start = p.scattered(0.1, 0.9)
+        end = start + timedelta(hours=p.between(36, 72))
+        fault = on(device, "left_on", "continuous_use", start, end, leak_lh=p.between(120, 300))
+        yield replace(fault, also=("usage_baseline", "night_flow", "flow_above_load"))
+
+
+def out_of_habit(p: Planter) -> Iterable[Fault]:
+    """Use at night where nobody used gas at night, and twice to four times the usual use without a cold spell."""
+    for device in p.take("night_use", p.plan.hard.get("night_use", 0), lambda d: p.meter(d) and _sleeps(p, d)):
+        start = p.scattered(0.5, 0.75)
+        fault = on(device, "night_use", "night_flow", start, p.now, night_l=p.between(120, 350))
+        yield replace(fault, also=("usage_baseline", "continuous_use", "micro_leak"))
+    for device in p.take("usage_jump", p.plan.hard.get("usage_jump", 0), lambda d: p.meter(d) and _sleeps(p, d)):
+        start = p.scattered(0.6, 0.75)
+        fault = on(device, "usage_jump", "usage_baseline", start, p.now, factor=p.between(3, 5))
+        yield replace(fault, also=("night_flow", "continuous_use", "flow_above_load"))
+
+
+def _sleeps(p: Planter, device: Device) -> bool:
+    habits = p.city.habits[p.fitted[device.code].premises]
+    return not habits.night_shift and habits.heating == "none"
+
+
+def nobody_there(p: Planter) -> Iterable[Fault]:
+    """No use for more than a month where somebody lives, and journeys of two to three weeks, nobody's business."""
+    days = p.hours.count / 24
+    if days >= 50:
+        for device in p.take("long_no_use", p.plan.hard.get("long_no_use", 0), p.meter):
+            start = p.scattered(0.05, 1 - 42 / days)
+            yield replace(on(device, "long_no_use", "long_no_use", start, p.now), also=("usage_baseline",))
+    for device in p.take("journey", p.plan.hard.get("journey", 0), p.meter):
+        start = p.scattered(0.1, 0.6)
+        end = start + timedelta(days=p.between(14, 22))
+        yield replace(harmless(device, "journey", "long_no_use", start, end))
+
+
+def lying_registers(p: Planter) -> Iterable[Fault]:
+    """Registers that stand still while gas burns, leap, run backwards slowly, or are another meter's."""
+    for device in p.take("stuck_register", p.plan.hard.get("stuck_register", 0), lambda d: _tells_flow(p, d)):
+        fault = on(device, "stuck_register", "stuck_register", p.scattered(0.1, 0.6), p.now)
+        yield replace(fault, also=("long_no_use", "usage_baseline"))
+    for device in p.take("register_leap", p.plan.hard.get("register_leap", 0), p.meter):
+        start = p.hours.at(p.day(3, 2) * 24 + int(p.rng.integers(2, 23)))
+        fault = on(device, "register_leap", "index_step", start, p.now, leap_ml=float(p.rng.integers(60, 900) * 10**6))
+        yield replace(fault, also=("usage_baseline", "flow_above_load", "flow_total_over", "index_backwards"))
+    for device in p.take("unrecorded_swap", p.plan.hard.get("unrecorded_swap", 0), p.meter):
+        start = p.hours.at(p.day(3, 2) * 24 + int(p.rng.integers(9, 18)))
+        fault = on(device, "unrecorded_swap", "index_backwards", start, p.now)
+        yield replace(fault, also=("index_step",))
+    for device in p.take("runs_backwards", p.plan.hard.get("runs_backwards", 0), lambda d: p.meter(d) and _fine(d)):
+        start = p.hours.at(p.day(3, 3) * 24 + int(p.rng.integers(2, 23)))
+        end = start + timedelta(hours=p.between(5, 20))
+        fault = on(device, "runs_backwards", "reverse_flow", start, end, flow_lh=p.between(20, 120))
+        yield replace(fault, also=("index_backwards",))
+
+
+def _fine(device: Device) -> bool:
+    return (device.pulse_ml or 0) < 10_000
+
+
+def _tells_flow(p: Planter, device: Device) -> bool:
+    return p.meter(device) and _fine(device)
+
+
+PLANTS = (leaks, growing_leaks, left_on, out_of_habit, nobody_there, lying_registers)
+NAMES = (
+    "slow_leak", "heated_leak", "leak_below_start", "growing_leak", "hose_off", "left_on", "night_use", "usage_jump",
+    "long_no_use", "journey", "stuck_register", "register_leap", "unrecorded_swap", "runs_backwards",
+)  # fmt: skip
