@@ -10,6 +10,8 @@ from rules.absence import Outage, Quiet
 from rules.assertions import Event
 from rules.changes import Change, Key
 from rules.model import Alert, Inspection, Place, Rule, Transition
+from rules.outbox import request_notices
+from rules.paging import Page
 from sql import queries
 from sql.errors import NotFound
 
@@ -132,8 +134,18 @@ async def save_changes(
     kept = [change for change in changes if change.key in ids]
     await _update(conn, [change.after for change in kept if change.before is not None])
     await _add_steps(conn, [(ids[change.key], change.after, step) for change in kept for step in change.steps], now)
+    await request_notices(conn, _pages(ids, kept), now)
     await conn.execute(*queries["notify_alerts"].bind(alert_ids=list(ids.values())))
     return list(ids.values()), lost
+
+
+def _pages(ids: Mapping[Key, int], changes: Iterable[Change]) -> list[Page]:
+    """A page for every new alert that pages: late ones and mere information do not."""
+    return [
+        Page(ids[change.key], "raised")
+        for change in changes
+        if change.before is None and change.after.is_open and not change.after.late and change.after.severity != "info"
+    ]
 
 
 async def save_transition(conn: asyncpg.Connection, transition: Transition, now: datetime) -> None:

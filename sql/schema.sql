@@ -6,7 +6,8 @@
 --   * volumes are millilitres in bigint: exact for every meter resolution, and they delta-compress
 --   * each table names the one package that writes it; the others may read
 --   * identity of a device is (family, code): text, never a number
---   * connections: each process opens one pool of at most `database_pool_max` connections (default 10) plus one that LISTENs
+--   * connections: each process opens one pool of at most `database_pool_max` connections (default 10) plus one that LISTENs;
+--     a process that runs `notices` takes `notices.database_connections_max` (default 4) and one that LISTENs beside them
 
 CREATE EXTENSION IF NOT EXISTS timescaledb;
 
@@ -695,6 +696,90 @@ CREATE TABLE account (
     revoked_at      timestamptz,
     CHECK (role <> 'inspector' OR inspector_code IS NOT NULL)
 );
+
+-- ============================================================================ notices (written by: rules)
+-- The queue itself is procrastinate's, in the schema `procrastinate` (sql/migrations/0010_add_notices.sql): jobs `page` (choose who
+-- is told) and `send` (one notice), written in the transaction of what they tell of, gone when they are done.
+
+-- Contact: one way to reach a person, in the order in which it is tried. Its address is kept sealed (rules/notices/seal.py).
+CREATE TABLE contact (
+    contact_id    int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account       text NOT NULL REFERENCES account (name),
+    channel       text NOT NULL,                         -- scheme of the address: mailto, wecom, dingtalk, feishu, jsons ...
+    sealed        bytea NOT NULL,                        -- the address, encrypted; empty once the contact is removed
+    shown         text NOT NULL,                         -- the address with its secrets masked
+    language      text NOT NULL CHECK (language IN ('en', 'zh')),
+    position      smallint NOT NULL CHECK (position >= 1),  -- 1 is tried first
+    severity_min  text NOT NULL DEFAULT 'minor' CHECK (severity_min IN ('critical', 'major', 'minor', 'info')),
+    enabled       boolean NOT NULL DEFAULT true,
+    added_at      timestamptz NOT NULL,
+    added_by      text NOT NULL,
+    removed_at    timestamptz,
+    failures      int NOT NULL DEFAULT 0,                -- attempts that failed since one last succeeded
+    failing_since timestamptz,
+    last_error    text,
+    last_handed_over_at timestamptz,
+    CHECK ((failures > 0) = (failing_since IS NOT NULL))
+) WITH (fillfactor = 80);
+-- serves: the contacts of a person, in order
+CREATE INDEX contact_account_idx ON contact (account, position) WHERE removed_at IS NULL;
+
+-- Page: people shall be told of an alert. Written, with its job, in the transaction of what it tells of.
+CREATE TABLE page (
+    page_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    alert_id      bigint NOT NULL REFERENCES alert,
+    purpose       text NOT NULL CHECK (purpose IN ('raised', 'worse', 'reminder', 'escalated', 'ack_expired', 'handed_over',
+                      'closed', 'channel_dead')),
+    level         smallint NOT NULL CHECK (level BETWEEN 1 AND 9),  -- of the on-duty rota
+    requested_at  timestamptz NOT NULL,
+    resolved_at   timestamptz,                           -- recipients were chosen
+    recipients    text,                                  -- how: on_duty, everybody, owner, told_before, administrators, nobody
+    reason        text                                   -- in words
+);
+-- serves: the pages of an alert
+CREATE INDEX page_alert_idx ON page (alert_id, page_id);
+-- serves: pages that nobody has worked on
+CREATE INDEX page_unresolved_idx ON page (requested_at) WHERE resolved_at IS NULL;
+
+-- Notice: one page to one contact of one person, and what became of it.
+CREATE TABLE notice (
+    notice_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    page_id        bigint NOT NULL REFERENCES page,
+    alert_id       bigint NOT NULL REFERENCES alert,
+    account        text NOT NULL,
+    contact_id     int REFERENCES contact,               -- NULL: the person has no contact that would do
+    channel        text,
+    purpose        text NOT NULL,
+    level          smallint NOT NULL,
+    state          text NOT NULL CHECK (state IN (
+                       'requested',    -- waits for its turn, or for the next attempt
+                       'sending',      -- requested -> sending: an attempt is under way (or its worker died in it)
+                       'handed_over',  -- sending -> handed_over: the channel took it
+                       'failed',       -- requested, sending -> failed: nothing took it before its deadline
+                       'not_needed'    -- requested, sending -> not_needed: the alert moved on before it was sent
+                   )),
+    reason         text,                                 -- why failed or not needed; why this contact, when another failed before
+    requested_at   timestamptz NOT NULL,
+    deadline_at    timestamptz NOT NULL,                 -- no attempt begins after this
+    sending_at     timestamptz,                          -- newest attempt
+    handed_over_at timestamptz,
+    failed_at      timestamptz,
+    not_needed_at  timestamptz,
+    attempts       int NOT NULL DEFAULT 0,
+    last_error     text,
+    follows        bigint REFERENCES notice,             -- the notice whose failure led to this one
+    fell_over      boolean NOT NULL DEFAULT false,       -- its failure has led to another one
+    CHECK ((state = 'handed_over') = (handed_over_at IS NOT NULL)),
+    CHECK ((state = 'failed') = (failed_at IS NOT NULL)),
+    CHECK ((state = 'not_needed') = (not_needed_at IS NOT NULL))
+) WITH (fillfactor = 80);
+-- rule: one page reaches a contact once, however often its job runs
+CREATE UNIQUE INDEX notice_contact_key ON notice (page_id, contact_id) WHERE contact_id IS NOT NULL;
+CREATE UNIQUE INDEX notice_nobody_key ON notice (page_id, account) WHERE contact_id IS NULL;
+-- serves: the notices of an alert
+CREATE INDEX notice_alert_idx ON notice (alert_id, notice_id);
+-- serves: notices under way
+CREATE INDEX notice_waiting_idx ON notice (requested_at) WHERE state IN ('requested', 'sending');
 
 -- ============================================================================ audit (written by: sql)
 

@@ -35,7 +35,7 @@ CATALOGUE = {
         WHERE p.pronamespace = 'public'::regnamespace AND d.objid IS NULL AND p.prokind = 'f'""",
     "triggers": """
         SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger
-        WHERE NOT tgisinternal AND tgrelid::regclass::text NOT LIKE '\\_timescaledb%'""",
+        WHERE NOT tgisinternal AND tgrelid::regclass::text !~ '^(_timescaledb|procrastinate[.])'""",
     "hypertables": """
         SELECT hypertable_name, column_name, time_interval FROM timescaledb_information.dimensions
         WHERE hypertable_schema = 'public'""",
