@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from simulator import plants_outages
 from simulator.city import CityParams
 from simulator.messages import Noise
 from simulator.planter import Plan
@@ -61,16 +62,22 @@ def hard_city(now: datetime, seed: int, homes: int, days: int) -> CityParams:
     )  # fmt: skip
 
 
-def hard_plan(homes: int, days: int) -> Plan:
-    """What is planted in a hard city of this size, everything scattered over the history."""
+def hard_plan(homes: int, days: int, dense: float = 1.0) -> Plan:
+    """What is planted in a hard city of this size, everything scattered over the history.
+
+    `dense` plants faults of devices more densely than the counts, for a small city; nuisances and the network keep to
+    their rates.
+    """
     factor = homes / 10_000
     usual = Plan(
         leak_alarm=12, building_leaks=3, flow_valve_closed=10, micro_leak=0, index_backwards=10, device_silent=20,
         gateway_silent=3, self_test=100, excursion=200, valve_closed_idle=30, power_loss=200, late_day=100, lost_day=60,
         retransmission=60, past_memory=40, register_wrap=10, holiday=200, gateway_flap=30, hard=_PER_10000,
-    ).times(factor)  # fmt: skip
-    hard = {**usual.hard, **_nuisances(homes, days), "assets": 1}
-    return replace(usual, spread=True, hard=hard)
+    )  # fmt: skip
+    thin, thick = usual.times(factor), usual.times(factor * dense)
+    network = {name: thin.hard[name] for name in plants_outages.NAMES}
+    hard = {**thick.hard, **network, **_nuisances(homes, days), "assets": 1}
+    return replace(thick, gateway_silent=thin.gateway_silent, gateway_flap=thin.gateway_flap, spread=True, hard=hard)
 
 
 def _nuisances(homes: int, days: int) -> dict[str, int]:

@@ -1,0 +1,50 @@
+"""Rules: accuracy against a hard city's truth, recorded real homes, the whole city, backtests.
+
+Everything runs on a database of this run with production's durable settings, in simulated time. Quick by default;
+--full takes the sizes of the issue: 10,000 homes x 60 days, 1.5 million meters x 48 hours, 10,000 meters x 30 days.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rules.catalog import default_catalog
+from tests.bench import rules_accuracy
+
+PARTS = ("accuracy",)
+
+
+async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """The parts that were asked for, one after the other; their figures by name."""
+    figures: dict[str, Any] = {}
+    if "accuracy" in chosen.parts:
+        sizes = rules_accuracy.FULL if chosen.full else rules_accuracy.QUICK
+        result = await rules_accuracy.measure(sizes, chosen.seed, console, chosen.database)
+        rules_accuracy.report(result, default_catalog(), console)
+        figures["accuracy"] = result.as_json()
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the sizes of the issue, minutes instead of seconds")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated city")
+    parser.add_argument(
+        "--database", help="an empty database of your own (its owner's address) instead of one of this run"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    chosen = parser.parse_args()
+    console = Console(width=150 if not sys.stdout.isatty() else None)
+    figures = asyncio.run(run(chosen, console))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1, default=str) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

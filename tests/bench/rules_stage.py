@@ -1,0 +1,77 @@
+"""A database of this run, and the evaluator's passes at moments that the caller sets: time is simulated."""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from app.embedded import EmbeddedServers, default_directory
+from rules import passes, store
+from rules.catalog import Catalog
+from rules.passes import Listening
+from sql.migrate import migrate
+from sql.pool import open_pool
+
+BATCHES_MAX = 2_000
+DEVICES_MAX = 2_000
+
+
+@asynccontextmanager
+async def stage(url: str | None = None) -> AsyncIterator[tuple[asyncpg.Pool, str]]:
+    """A migrated database and the address of its owner: on servers of this run, gone afterwards, or that of `url`."""
+    if url is not None:
+        await asyncio.to_thread(migrate, url)
+        async with open_pool(url, application_name="bench", command_timeout_s=3_600) as pool:
+            yield pool, url
+        return
+    folder = default_directory() / "bench" / uuid.uuid4().hex[:8]
+    servers = EmbeddedServers.open(folder, mosquitto=False)
+    try:
+        await asyncio.to_thread(servers.start)
+        await asyncio.to_thread(migrate, servers.admin_database_url)
+        async with open_pool(servers.database_url, application_name="bench", command_timeout_s=3_600) as pool:
+            yield pool, servers.admin_database_url
+    finally:
+        await asyncio.to_thread(servers.destroy)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_of_run() -> Path:
+    """A fresh folder for files of this run, inside the clone."""
+    folder = default_directory() / "bench" / f"files-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+class Watch:
+    """The rules service without its loops: each pass at the moment the caller names, until nothing is left to do."""
+
+    def __init__(self, pool: asyncpg.Pool, catalog: Catalog) -> None:
+        self.pool, self.catalog = pool, catalog
+        self._listening = Listening([])
+
+    async def events(self, now: datetime) -> None:
+        """What devices asserted and measured in batches not seen yet."""
+        for slot in await self._slots("events"):
+            while (await passes.events_pass(self.pool, self.catalog, slot, now, BATCHES_MAX)).batches:
+                pass
+
+    async def readings(self, now: datetime) -> None:
+        """The windows of devices whose readings changed."""
+        for slot in await self._slots("readings"):
+            while (await passes.readings_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
+                pass
+
+    async def tick(self, now: datetime) -> None:
+        """Who is missing."""
+        await passes.tick(self.pool, self.catalog, self._listening, now)
+
+    async def _slots(self, stream: str) -> list[str]:
+        async with self.pool.acquire() as conn:
+            await store.add_cursors(conn, stream)
+            return await store.waiting_slots(conn, stream)
