@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from rules.catalog import default_catalog
-from tests.bench import rules_accuracy
+from tests.bench import rules_accuracy, rules_city, rules_recorded
 
-PARTS = ("accuracy",)
+PARTS = ("accuracy", "city", "recorded")
 
 
 async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -27,6 +27,16 @@ async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
         result = await rules_accuracy.measure(sizes, chosen.seed, console, chosen.database)
         rules_accuracy.report(result, default_catalog(), console)
         figures["accuracy"] = result.as_json()
+    if "city" in chosen.parts:
+        costs = await rules_city.measure(
+            chosen.meters or (rules_city.FULL if chosen.full else rules_city.QUICK), console
+        )
+        rules_city.report(costs, console)
+        figures["city"] = rules_city.as_json(costs)
+    if "recorded" in chosen.parts and chosen.recorded:
+        found = await rules_recorded.measure(chosen.recorded, console)
+        rules_recorded.report(found, console)
+        figures["recorded"] = rules_recorded.as_json(found)
     return figures
 
 
@@ -38,6 +48,8 @@ def main() -> None:
     parser.add_argument(
         "--database", help="an empty database of your own (its owner's address) instead of one of this run"
     )
+    parser.add_argument("--meters", nargs="+", type=int, help="sizes of the whole city instead of the usual ones")
+    parser.add_argument("--recorded", type=Path, help="folder of recorded real homes; without it that part is left out")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     chosen = parser.parse_args()
     console = Console(width=150 if not sys.stdout.isatty() else None)

@@ -98,7 +98,7 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     plan = hard_plan(sizes.homes, sizes.days, sizes.dense)
     faults = plan_faults(city, NOW, seed, sizes.days, plan)
     catalog = default_catalog()
-    async with stage(url) as (pool, _):
+    async with stage(url, durable=False) as (pool, _):
         await _register(pool, city)
         feeder = Feeder(pool, Watch(pool, catalog))
         played = messages(city, faults, NOW, sizes.days, seed, HARD_NOISE)
@@ -161,6 +161,7 @@ def _accuracy(
 def _causes(city: City, scored: Score) -> tuple[dict[str, int]]:
     """False alerts by rule and by what the home is like, or the harmless plant it fell for."""
     places, fitted = city.places(), city.fitted()
+    pulse_l = {device.code: device.pulse_ml / 1000 for device in city.devices if device.pulse_ml}
     found: Counter[str] = Counter()
     for rule in scored.rules:
         for false in rule.false:
@@ -176,7 +177,8 @@ def _causes(city: City, scored: Score) -> tuple[dict[str, int]]:
                     or ("night work" if habits.night_shift else "")
                     or (f"heating {habits.heating}" if habits.heating != "none" else place.user_class)
                 )
-            found[f"{rule.rule}: {why or kind}"] += 1
+            counts = f", {pulse_l[code]:g} L pulses" if code in pulse_l else ""
+            found[f"{rule.rule}: {why or kind}{counts}"] += 1
     return (dict(found.most_common()),)
 
 

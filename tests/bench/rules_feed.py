@@ -1,12 +1,12 @@
 """Plays a simulated city into the database in simulated time: ingest's own transaction, without the broker between.
 
-Messages of a simulated quarter of an hour are one batch; an event ends its batch at once, as in the worker. The
+Messages of a simulated hour are one batch; an event ends its batch at once, as in the worker. The
 broker's part is played here: a gateway that breaks off leaves its last will, and is born again when it next speaks.
 """
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -23,10 +23,10 @@ from simulator.model import Message
 from tests.bench.rules_stage import Watch
 
 SLOT = "city"
-BATCH_SPAN = timedelta(minutes=15)
+BATCH_SPAN = timedelta(hours=1)
 BATCH_MOST = 5_000
 READINGS_EVERY = timedelta(hours=3)
-TICK_EVERY = timedelta(hours=1)
+TICK_EVERY = timedelta(hours=2)
 
 
 class Feeder:
@@ -86,15 +86,11 @@ class Feeder:
             if at - self._looked.get(stream, at - every) >= every:
                 self._looked[stream] = at
                 await self._commit()
-                await _timed(one, at)
+                await one(at)
 
     async def _tick(self, at: datetime) -> None:
         await self._watch.events(at)
         await self._watch.tick(at)
-
-
-async def _timed(one: Callable[[datetime], Awaitable[None]], at: datetime) -> None:
-    await one(at)
 
 
 def with_wills(messages: Iterable[Message]) -> Iterator[Message]:

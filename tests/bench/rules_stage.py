@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,15 +22,18 @@ DEVICES_MAX = 2_000
 
 
 @asynccontextmanager
-async def stage(url: str | None = None) -> AsyncIterator[tuple[asyncpg.Pool, str]]:
-    """A migrated database and the address of its owner: on servers of this run, gone afterwards, or that of `url`."""
+async def stage(url: str | None = None, *, durable: bool = True) -> AsyncIterator[tuple[asyncpg.Pool, str]]:
+    """A migrated database and the address of its owner: on servers of this run, gone afterwards, or that of `url`.
+
+    `durable=False` where only what is found matters, not how long it takes.
+    """
     if url is not None:
         await asyncio.to_thread(migrate, url)
         async with open_pool(url, application_name="bench", command_timeout_s=3_600) as pool:
             yield pool, url
         return
     folder = default_directory() / "bench" / uuid.uuid4().hex[:8]
-    servers = EmbeddedServers.open(folder, mosquitto=False)
+    servers = EmbeddedServers.open(folder, durable=durable, mosquitto=False)
     try:
         await asyncio.to_thread(servers.start)
         await asyncio.to_thread(migrate, servers.admin_database_url)
@@ -61,9 +64,10 @@ class Watch:
             while (await passes.events_pass(self.pool, self.catalog, slot, now, BATCHES_MAX)).batches:
                 pass
 
-    async def readings(self, now: datetime) -> None:
-        """The windows of devices whose readings changed."""
-        for slot in await self._slots("readings"):
+    async def readings(self, now: datetime, slots: Iterable[str] | None = None) -> None:
+        """The windows of devices whose readings changed, in all slots or in some."""
+        waiting = await self._slots("readings")
+        for slot in waiting if slots is None else [slot for slot in waiting if slot in set(slots)]:
             while (await passes.readings_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
                 pass
 

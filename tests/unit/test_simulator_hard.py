@@ -196,7 +196,7 @@ def test_nothing_leaves_a_gateway_that_is_away_and_all_of_it_comes_late_in_order
 
 
 def test_a_clock_that_is_behind_stamps_earlier_and_freezes_later(
-    city: City, faults: tuple[Fault, ...], said: list[Message]
+    registers: Registers, faults: tuple[Fault, ...], said: list[Message]
 ) -> None:
     """What it tells for an hour is the register of an hour later, and its register still never falls."""
     (fault,) = named(faults, "clock_hour_behind")
@@ -204,6 +204,13 @@ def test_a_clock_that_is_behind_stamps_earlier_and_freezes_later(
     prompt = [one for one in heard if one.sent_at - one.at < timedelta(hours=2)]
     assert len(prompt) > 2
     assert all(timedelta(hours=1) <= one.sent_at - one.at < timedelta(hours=1, minutes=2) for one in prompt)
+    start = registers.hours.index(fault.start)
+    for _, body in bodies(prompt)[fault.devices[0]]:
+        first = registers.hours.index(datetime.fromisoformat(body["hourly"]["from"])) + 1
+        if first > start:
+            later = registers.told(row(registers, fault), np.arange(first + 1.0, first + 25.0)).tolist()
+            told = body["hourly"]["index_ml"]
+            assert all(value in (None, truth) for value, truth in zip(told, later, strict=True))
     for slow in named(faults, "clock_slow", "clock_hour_behind"):
         values: dict[datetime, int] = {}
         for message, body in bodies(said)[slow.devices[0]]:
