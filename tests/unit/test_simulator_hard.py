@@ -204,10 +204,10 @@ def test_a_clock_that_is_behind_stamps_earlier_and_freezes_later(
     prompt = [one for one in heard if one.sent_at - one.at < timedelta(hours=2)]
     assert len(prompt) > 2
     assert all(timedelta(hours=1) <= one.sent_at - one.at < timedelta(hours=1, minutes=2) for one in prompt)
-    start = registers.hours.index(fault.start)
+    begins = registers.hours.index(fault.start)
     for _, body in bodies(prompt)[fault.devices[0]]:
         first = registers.hours.index(datetime.fromisoformat(body["hourly"]["from"])) + 1
-        if first > start:
+        if first > begins:
             later = registers.told(row(registers, fault), np.arange(first + 1.0, first + 25.0)).tolist()
             told = body["hourly"]["index_ml"]
             assert all(value in (None, truth) for value, truth in zip(told, later, strict=True))
