@@ -56,6 +56,25 @@ def db(shared_database_server: DatabaseServer, template: str) -> Iterator[Databa
     shared_database_server.drop(name)
 
 
+@pytest.fixture(scope="module")
+def unchanged_db(shared_database_server: DatabaseServer, template: str) -> Iterator[Database]:
+    """A migrated database for all tests of a module that only look at it."""
+    name, database = shared_database_server.create(template=template)
+    yield database
+    shared_database_server.drop(name)
+
+
+@pytest.fixture
+async def looking(unchanged_db: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the serving role to the module's database; whatever a test does on it is rolled back."""
+    conn = await asyncpg.connect(unchanged_db.url)
+    try:
+        await conn.execute("BEGIN")
+        yield conn
+    finally:
+        await conn.close()
+
+
 @pytest.fixture
 async def pool(db: Database) -> AsyncIterator[asyncpg.Pool]:
     """The product's pool on this test's database, as the serving role."""

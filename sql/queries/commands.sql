@@ -1,4 +1,4 @@
--- Statements of ingest/commanding: commands to valves. Format: see sql/__init__.py.
+-- Statements of the package `ingest` about commands to valves (ingest/commanding). Format: see sql/__init__.py.
 
 -- command_target(device_id) --
 -- The device a command is for: its gateway's topic, its area, its present home.

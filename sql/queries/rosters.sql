@@ -1,4 +1,4 @@
--- Statements of rosters: chances to get in, promises, absences, the changing day, versions. Format: see sql/__init__.py.
+-- Statements of the package `inspections` about rosters: chances to get in, promises, absences, the changing day, versions.
 
 -- access_counts(since, zone) --
 -- Visits since a moment and how many got in, by user class, area, kind of day, local hour, and attempts in a row that

@@ -1,3 +1,5 @@
+-- Statements of the package `sql`. Format: see sql/__init__.py.
+--
 -- lock_audit_chain() --
 -- One writer of the audit chain at a time, until its transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('gaswarden.audit'));

@@ -17,9 +17,9 @@ APPEND_ONLY = (
 
 
 @pytest.fixture(autouse=True)
-async def lesser_role(conn: asyncpg.Connection) -> None:
+async def lesser_role(looking: asyncpg.Connection) -> None:
     """With DATABASE_URL alone there is one role for everything, and nothing to test here."""
-    if await conn.fetchval("SELECT pg_get_userbyid(relowner) = current_user FROM pg_class WHERE relname = 'alert'"):
+    if await looking.fetchval("SELECT pg_get_userbyid(relowner) = current_user FROM pg_class WHERE relname = 'alert'"):
         pytest.skip("the database has one role only")
 
 
@@ -43,25 +43,25 @@ async def lesser_role(conn: asyncpg.Connection) -> None:
         "COPY (SELECT 1) TO PROGRAM 'true'",
     ],
 )
-async def test_cannot_change_the_schema(conn: asyncpg.Connection, statement: str) -> None:
+async def test_cannot_change_the_schema(looking: asyncpg.Connection, statement: str) -> None:
     """The serving role adds no object, changes none, drops none, and fakes no migration."""
     with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedObjectError)) as caught:
-        await conn.execute(statement)
+        await looking.execute(statement)
     if isinstance(caught.value, asyncpg.UndefinedObjectError):
         assert "gaswarden_owner" in str(caught.value)
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "UPDATE {} SET {} = {}"])
-async def test_cannot_change_history(conn: asyncpg.Connection, table: str, statement: str) -> None:
+async def test_cannot_change_history(looking: asyncpg.Connection, table: str, statement: str) -> None:
     """What is append-only can be added to and read, not updated, deleted or emptied."""
-    column = await conn.fetchval(
+    column = await looking.fetchval(
         "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum DESC LIMIT 1",
         table,
     )
-    await conn.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - names from the list above
+    await looking.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - names from the list above
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await conn.execute(statement.format(table, column, column))
+        await looking.execute(statement.format(table, column, column))
 
 
 async def test_cannot_change_history_in_its_chunks(conn: asyncpg.Connection) -> None:
@@ -73,9 +73,9 @@ async def test_cannot_change_history_in_its_chunks(conn: asyncpg.Connection) -> 
             await conn.execute(statement)
 
 
-async def test_deletes_nowhere(conn: asyncpg.Connection) -> None:
+async def test_deletes_nowhere(looking: asyncpg.Connection) -> None:
     """There is no table from which the serving role may delete."""
-    rows = await conn.fetch(
+    rows = await looking.fetch(
         "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE nspname = 'public' AND relkind IN ('r', 'p')"
         " AND (has_table_privilege(pg_class.oid, 'DELETE') OR has_table_privilege(pg_class.oid, 'TRUNCATE'))"
@@ -83,9 +83,9 @@ async def test_deletes_nowhere(conn: asyncpg.Connection) -> None:
     assert [row["relname"] for row in rows] == []
 
 
-async def test_may_do_its_work(conn: asyncpg.Connection) -> None:
+async def test_may_do_its_work(looking: asyncpg.Connection) -> None:
     """The same role may add to every table the product writes: the refusals above are not for want of any grant."""
     refused = [
-        table for table in APPEND_ONLY if not await conn.fetchval("SELECT has_table_privilege($1, 'INSERT')", table)
+        table for table in APPEND_ONLY if not await looking.fetchval("SELECT has_table_privilege($1, 'INSERT')", table)
     ]
     assert refused == []

@@ -44,15 +44,15 @@ def files() -> list[Path]:
 
 
 @pytest.mark.parametrize("name", sorted(queries))
-async def test_prepares(conn: asyncpg.Connection, name: str) -> None:
+async def test_prepares(looking: asyncpg.Connection, name: str) -> None:
     """The statement fits the schema: every table, column, function and type it names is there."""
     query = queries[name]
-    if name in APACHE_ONLY and await conn.fetchval("SELECT edition FROM storage_edition") != "apache":
+    if name in APACHE_ONLY and await looking.fetchval("SELECT edition FROM storage_edition") != "apache":
         pytest.skip("the community edition has views where this statement has tables")
     if name not in PREPARED_FIRST:
         for first in PREPARED_FIRST.values():
-            await conn.execute(first.text)
-    statement = await conn.prepare(query.text)
+            await looking.execute(first.text)
+    statement = await looking.prepare(query.text)
     assert len(statement.get_parameters()) == len(query.parameters)
 
 
@@ -66,15 +66,9 @@ def test_every_table_has_its_writer() -> None:
 def test_writes_its_own_tables_only(path: Path) -> None:
     """A package's statements write the tables that are its own, and temporary ones."""
     owner_of = owners()
-    package = {
-        "storage": "ingest",
-        "commands": "ingest",
-        "ingest_strangers": "ingest",
-        "validation": "ingest",
-        "proof": "ingest",
-        "notices": "rules",
-        "rota": "rules",
-    }.get(path.stem, path.stem)
+    named = re.search(r"package `(\w+)`", path.read_text().splitlines()[0])
+    assert named, f"the first line of {path.name} must name its package: -- Statements of ... (package `...`)"
+    package = named.group(1)
     foreign = {
         f"{query.name} writes {table}, which belongs to {owner_of[table]}"
         for query in parse_queries(path.read_text(), path.name).values()
