@@ -1,5 +1,7 @@
 """Real servers for tests: throwaway ones from local programs, or those that DATABASE_URL and MQTT_URL name."""
 
+import hashlib
+import os
 import shutil
 import time
 import uuid
@@ -15,6 +17,8 @@ from psycopg import sql as pg
 from app.embedded import EmbeddedError, EmbeddedServers, default_directory
 from sql.migrate import migrate
 
+_MEMORY = Path("/dev/shm")  # what is there is gone with the test run, or cleared by the next
+_MEMORY_BYTES_MIN = 4 * 1024**3
 _BEING_MADE_S = 60.0  # an empty directory younger than this may be somebody's who is just starting
 
 
@@ -91,10 +95,21 @@ class Broker:
         return name, self.servers.add_gateways([name])[name]
 
 
+def throwaway_folder(environ: Mapping[str, str]) -> Path:
+    """Where throwaway servers live: in memory where the machine has enough of it, unless GASWARDEN_VAR names a place.
+
+    Making a database for a test is mostly making a thousand small files: in memory that takes a third of the time.
+    """
+    clone = default_directory()
+    if "GASWARDEN_VAR" in environ or not _MEMORY.is_mount() or shutil.disk_usage(_MEMORY).free < _MEMORY_BYTES_MIN:
+        return clone / "test"
+    return _MEMORY / f"gaswarden-test-{hashlib.sha256(str(clone).encode()).hexdigest()[:12]}"
+
+
 @contextmanager
 def throwaway_servers(*, postgres: bool = True, mosquitto: bool = True) -> Iterator[EmbeddedServers]:
     """Servers of their own that are gone afterwards; what a killed test run left behind is cleared first."""
-    folder = default_directory() / "test"
+    folder = throwaway_folder(os.environ)
     _clear_left_behind(folder)
     directory = folder / uuid.uuid4().hex[:12]
     servers = EmbeddedServers.open(directory, durable=False, postgres=postgres, mosquitto=mosquitto)
