@@ -97,9 +97,10 @@ class EventsBody(TypedDict):
     event: Literal[
         "leak_alarm", "co_alarm", "valve", "tamper", "magnet", "fault", "end_of_life", "detector_cut", "low_battery",
         "large_flow", "continuous_flow", "micro_flow", "reverse_flow", "pressure_high", "pressure_low",
-        "metering_fault", "power_loss", "seismic",
+        "metering_fault", "power_loss", "seismic", "tilt", "flow_valve_closed", "pass_through", "valve_fault",
+        "warming_up", "inhibited", "hold_test",
     ]  # fmt: skip
-    state: Literal["raised", "cleared", "open", "closed"]
+    state: Literal["raised", "cleared", "open", "closed", "normal", "abnormal", "interrupted"]
     level: NotRequired[Literal[1, 2] | None]
     lel_pct: NotRequired[LelPercent | None]
     cause: NotRequired[Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] | None]
@@ -151,11 +152,18 @@ def _report(payload: bytes) -> Report:
     )
 
 
+_RAISED_OR_CLEARED = ("raised", "cleared")
+_STATES = {"valve": ("open", "closed"), "hold_test": ("normal", "abnormal", "interrupted")}
+
+
 def _event(payload: bytes) -> Event:
     body: EventsBody = _parse_events(payload)
     kind, state = body["event"], body["state"]
-    if (state in ("open", "closed")) != (kind == "valve"):
-        raise _InvalidField(f"state: a valve is open or closed, anything else raised or cleared (got {kind} {state})")
+    if state not in _STATES.get(kind, _RAISED_OR_CLEARED):
+        raise _InvalidField(
+            "state: a valve is open or closed, a hold_test normal, abnormal or interrupted, "
+            f"anything else raised or cleared (got {kind} {state})"
+        )
     if kind == "leak_alarm" and body.get("level") is None:
         raise _InvalidField("level: a leak_alarm says its level")
     return Event(

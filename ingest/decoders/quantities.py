@@ -31,7 +31,7 @@ _OTHER_WORDS = frozenset({
 EVENT_WORDS = frozenset({
     "leak_alarm", "co_alarm", "tamper", "magnet", "fault", "end_of_life", "detector_cut", "low_battery", "large_flow",
     "continuous_flow", "micro_flow", "reverse_flow", "pressure_high", "pressure_low", "metering_fault", "power_loss",
-    "seismic",
+    "seismic", "tilt", "flow_valve_closed", "pass_through", "valve_fault", "warming_up", "inhibited",
 })  # fmt: skip
 QUANTITY_WORDS = VOLUME_WORDS | BATTERY_WORDS | LEL_WORDS | _OTHER_WORDS | EVENT_WORDS | {"valve"}
 

@@ -44,8 +44,8 @@ def _only(decoded: Decoded | Rejected) -> Any:
 
 
 def test_the_specification_has_examples() -> None:
-    """All seven messages that the specification shows are found."""
-    assert len(_EXAMPLES) == 7
+    """All eight messages that the specification shows are found."""
+    assert len(_EXAMPLES) == 8
 
 
 @pytest.mark.parametrize(("topic", "payload"), _EXAMPLES)
@@ -121,6 +121,8 @@ def test_a_broken_rule_names_its_field(payload: bytes, field: str) -> None:
         (_event_body(state="open"), "state"),
         (_event_body(event="valve", state="raised"), "state"),
         (_event_body(event="earthquake"), "event"),
+        (_event_body(event="hold_test", state="raised"), "state"),
+        (_event_body(event="tilt", state="abnormal"), "state"),
         (_event_body(cause="x" * 65), "cause"),
         (_event_body(test="yes"), "test"),
     ],
