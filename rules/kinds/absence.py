@@ -7,9 +7,15 @@ from rules.kinds.model import Kind, Parameter
 KINDS: Mapping[str, Kind] = {
     "device_silent": Kind(
         family="absence",
-        summary="A device was not heard for several of its own intervals while its gateway spoke and we listened.",
+        summary="A device was not heard for several of its own intervals while its gateway spoke and we listened, or its "
+        "platform says that it is gone.",
         parameters={
             "intervals_missed": Parameter("intervals", 3, 1, 255, "own reporting intervals without a word"),
+            "learned_share_min": Parameter(
+                "1", 0.25, 0.01, 1, "a learned interval is at least this share of the registered one"
+            ),
+            "learned_factor_max": Parameter("1", 3, 1, 30, "and at most this multiple of it"),
+            "offline_min_s": Parameter("s", 3600, 0, 604_800, "how long its platform must have said that it is gone"),
         },
         value_unit="h",
         high_when="the device is a leak detector: silence is not safety",
@@ -24,5 +30,20 @@ KINDS: Mapping[str, Kind] = {
         },
         value_unit="h",
         lasting=True,
+    ),
+    "cell_silent": Kind(
+        family="absence",
+        summary="Most devices of a building or compound, or most compounds of a district, went silent: one cause, one "
+        "incident instead of one alert each.",
+        parameters={
+            "devices_min": Parameter("devices", 5, 2, 100_000, "a place with fewer watched devices is no cell"),
+            "share_min": Parameter("1", 0.6, 0.1, 1, "share of them that must be overdue"),
+            "share_end": Parameter("1", 0.3, 0.01, 1, "below this share the incident is over"),
+            "overdue_intervals": Parameter("intervals", 1.5, 1, 30, "own intervals without a word that count as overdue"),
+            "compounds_min": Parameter("compounds", 2, 2, 10_000, "dead compounds from which on it is the district's"),
+        },
+        ordered=(("share_end", "share_min"),),
+        value_unit="devices",
+        high_when="it is a district",
     ),
 }

@@ -1,0 +1,92 @@
+"""Loads what devices assert and measure at a moment; every function takes a connection and joins its transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from rules.instant_needs import Limits
+from rules.told import Teller, Told
+from rules.zones import Pressure
+from sql import queries
+
+
+async def telling_devices(
+    conn: asyncpg.Connection,
+    batch_ids: Sequence[int],
+    device_ids: Sequence[int],
+    since: datetime,
+    until: datetime,
+    limits: Limits,
+) -> set[int]:
+    """Devices whose reports in some batches may begin a condition of the event rules."""
+    rows = await conn.fetch(
+        *queries["telling_devices"].bind(
+            batch_ids=batch_ids,
+            device_ids=device_ids,
+            since=since,
+            until=until,
+            status_mask=limits.status_mask,
+            reasons=limits.reasons,
+            lel_pct=limits.lel_pct,
+            low_pa=limits.low_pa,
+            high_pa=limits.high_pa,
+            absolute_from_pa=limits.absolute_from_pa,
+            low_absolute_pa=limits.low_absolute_pa,
+            high_absolute_pa=limits.high_absolute_pa,
+            flow_factor=limits.flow_factor,
+            battery_mv=limits.battery_mv,
+        )
+    )
+    return {row["device_id"] for row in rows}
+
+
+async def firing_devices(conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]) -> set[int]:
+    """Devices with an open alert of some rules that telemetry still shows."""
+    rows = await conn.fetch(*queries["firing_devices"].bind(rule_ids=rule_ids, device_ids=device_ids))
+    return {row["device_id"] for row in rows}
+
+
+async def tellers(conn: asyncpg.Connection, device_ids: Sequence[int]) -> dict[int, Teller]:
+    """What the event rules need to know of devices, by id."""
+    rows = await conn.fetch(*queries["tellers"].bind(device_ids=device_ids))
+    return {row["device_id"]: Teller(**row) for row in rows}
+
+
+async def told(
+    conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime, kinds: Iterable[str]
+) -> dict[int, list[Told]]:
+    """Events of some kinds and reports of devices within `(since, until]`, by device."""
+    wanted = {"device_ids": device_ids, "since": since, "until": until}
+    rows = await conn.fetch(*queries["told_reports"].bind(**wanted))
+    rows += await conn.fetch(*queries["told_events"].bind(**wanted, kinds=sorted(kinds)))
+    found: dict[int, list[Told]] = {}
+    for row in rows:
+        found.setdefault(row["device_id"], []).append(Told(**row))
+    return found
+
+
+async def closed_at(
+    conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
+) -> dict[tuple[str, int], datetime]:
+    """When the newest closed alert of each rule and device was closed."""
+    rows = await conn.fetch(*queries["closings"].bind(rule_ids=rule_ids, device_ids=device_ids))
+    return {(row["rule_id"], row["device_id"]): row["closed_at"] for row in rows}
+
+
+async def pressure_zones(conn: asyncpg.Connection, device_ids: Sequence[int], level: str) -> dict[int, str]:
+    """The zones at a level that some devices lie in: name by id."""
+    rows = await conn.fetch(*queries["pressure_zones"].bind(device_ids=device_ids, level=level))
+    return {row["zone_id"]: row["name"] for row in rows if row["zone_id"] is not None}
+
+
+async def zone_pressures(
+    conn: asyncpg.Connection, level: str, zone_id: int, since: datetime, until: datetime, count: int
+) -> list[Pressure]:
+    """Pressures of the meters of a zone within `(since, until]`, of at most `count` meters."""
+    rows = await conn.fetch(*queries["zone_devices"].bind(level=level, zone_id=zone_id, count=count))
+    codes = {row["device_id"]: row["code"] for row in rows}
+    if not codes:
+        return []
+    found = await conn.fetch(*queries["zone_pressures"].bind(device_ids=list(codes), since=since, until=until))
+    return [Pressure(row["device_id"], codes[row["device_id"]], row["at"], row["pressure_pa"]) for row in found]
