@@ -1,1 +1,1 @@
-"""Readings and events -> findings -> alerts; writes the tables rule_cursor, rule_version, alert and alert_step."""
+"""Readings and events -> findings -> alerts; writes the tables of the section `rules` of sql/schema.sql."""

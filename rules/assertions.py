@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from rules.model import Cleared, Finding, Json, Rule
+from rules.placing import unplaced
 
 BLIND_BITS = 1024 | 2048 | 4096 | 8192
 """Detector warming up, inhibited, faulty or past its life (docs/payloads.md): it cannot say that all is well."""
@@ -16,7 +17,8 @@ class Event:
     """One stored event with what is known of its device.
 
     `status` is the device's newest status word. `cleared_at` is the newest time at which the device said that its leak
-    alarm is over, when that is its newest word on it.
+    alarm is over, when that is its newest word on it. `installed`: a door is registered for it; if not, `gateway` is
+    all that says where it is.
     """
 
     device_id: int
@@ -35,6 +37,8 @@ class Event:
     late: bool = False
     status: int | None = None
     cleared_at: datetime | None = None
+    gateway: str = ""
+    installed: bool = True
 
 
 def leak_alarm(rule: Rule, events: Iterable[Event]) -> list[Finding | Cleared]:
@@ -57,7 +61,8 @@ def _leak_raised(rule: Rule, event: Event) -> Finding:
         first_at=event.at,
         last_at=event.at,
         severity=rule.severity_high if critical else rule.severity,
-        sentence=f"{event.code} raised a leak alarm of level {event.level or 1}{measured}",
+        sentence=f"{event.code} raised a leak alarm of level {event.level or 1}{measured}"
+        f"{unplaced(event.installed, event.gateway)}",
         evidence=_samples([event]),
         value=event.lel_pct,
         unit="%LEL",

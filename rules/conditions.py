@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from rules.model import Finding, Json, Rule
+from rules.placing import unplaced
 from rules.signs import SIGNS
 from rules.told import EVIDENCE_COLUMNS, Stretch, Teller, Told, in_order, last_denied, stretches
 
 SAMPLES_KEPT = 50
 LEAK_COLUMNS = ["at", "device", "event", "state", "level", "lel_pct"]
-
-UNPLACED = "; it is installed nowhere that we know: look where its gateway {gateway} is"
 
 
 def subject_of(teller: Teller) -> str:
@@ -71,12 +70,13 @@ def _finding(rule: Rule, teller: Teller, stretch: Stretch, newest_at: datetime) 
     )
 
 
-_UNITS = {"leak_alarm": "%LEL", "pressure_low": "Pa", "pressure_high": "Pa", "total_flow_high": "L/h", "flow_step": "L/h"}
-
-
-def unplaced(installed: bool, gateway: str) -> str:
-    """What a sentence must add of a device whose door nobody registered: the crew is sent to its gateway's area."""
-    return "" if installed else UNPLACED.format(gateway=gateway)
+_UNITS = {
+    "leak_alarm": "%LEL",
+    "pressure_low": "Pa",
+    "pressure_high": "Pa",
+    "total_flow_high": "L/h",
+    "flow_step": "L/h",
+}
 
 
 def _evidence(rule: Rule, teller: Teller, samples: Sequence[Told]) -> Json:
@@ -125,7 +125,7 @@ def _step_finding(rule: Rule, teller: Teller, before: Told, after: Told, rise_lh
 
 
 def _pass_through(rule: Rule, teller: Teller, ordered: Sequence[Told]) -> list[Finding]:
-    """The meter gave its valve up, or said at least `events_min` times within `within_days` that gas passed it closed."""
+    """The meter gave its valve up, or said `events_min` times within `within_days` that gas passed it closed."""
     own = [one for one in ordered if (one.kind == "pass_through" and one.state == "raised") or one.reason == 21]
     closed = [one for one in ordered if one.kind == "flow_valve_closed" and one.state == "raised"]
     within, count = timedelta(days=rule["within_days"]), int(rule["events_min"])

@@ -1,7 +1,9 @@
-"""The rules service: three loops that never wait for one another, and a listener that wakes them.
+"""The rules service: loops that never wait for one another, and a listener that wakes them.
 
-Events must reach an officer within milliseconds, so they have a loop of their own; windows of readings, absences and
-what inspectors found follow at their own pace. Every loop also polls, so a lost notification loses nothing.
+Events must reach an officer within milliseconds, so they have a loop of their own; reports, windows of readings,
+absences and what inspectors found follow at their own pace.
+
+Every loop also polls, so a lost notification loses nothing.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rules import passes, store
 from rules.catalog import Catalog
 from rules.passes import Done, Listening
+from rules.report_passes import STREAM, reports_pass
 
 log = structlog.get_logger()
 
@@ -48,6 +51,9 @@ class RuleParams(BaseModel):
     readings_pause_s: float = Field(
         0.5, ge=0, le=60, description="Least seconds between two window passes, so that a burst is evaluated together"
     )
+    reports_pause_s: float = Field(
+        0.05, ge=0, le=60, description="Least seconds between two passes over what devices report of themselves"
+    )
     batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
     devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
     back_off_s: float = Field(1.0, gt=0, le=60, description="Seconds to wait while the database is away")
@@ -56,6 +62,7 @@ class RuleParams(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Wakes:
     events: asyncio.Event = field(default_factory=asyncio.Event)
+    reports: asyncio.Event = field(default_factory=asyncio.Event)
     readings: asyncio.Event = field(default_factory=asyncio.Event)
     tick: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,6 +70,7 @@ class _Wakes:
         """Wake the loops that a channel concerns."""
         if channel == "gaswarden_batch":
             self.events.set()
+            self.reports.set()
             self.readings.set()
         else:
             self.tick.set()
@@ -84,6 +92,12 @@ async def run(
         one = lambda slot: passes.events_pass(pool, catalog, slot, clock(), params.batches_max)  # noqa: E731
         return await _all_slots(pool, "events", one)
 
+    async def reports() -> Done:
+        def one(slot: str) -> Awaitable[Done]:
+            return reports_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
+
+        return await _all_slots(pool, STREAM, one)
+
     async def readings() -> Done:
         def one(slot: str) -> Awaitable[Done]:
             return passes.readings_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
@@ -97,6 +111,9 @@ async def run(
     async with asyncio.TaskGroup() as group:
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
         group.create_task(_loop("events", events, wakes.events, params.poll_s, 0, params), name="rules-events")
+        group.create_task(
+            _loop(STREAM, reports, wakes.reports, params.poll_s, params.reports_pause_s, params), name="rules-reports"
+        )
         group.create_task(
             _loop("readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params),
             name="rules-readings",

@@ -46,9 +46,16 @@ class Guard:
         """Note failures and what works again, in the caller's transaction; log what is new."""
         for rule_id, (count, error, trace) in sorted(self.errors.items()):
             version = catalog.rules[rule_id].version
-            query = queries["note_rule_failure"].bind(rule_id=rule_id, version=version, count=count, error=error, at=now)
+            query = queries["note_rule_failure"].bind(
+                rule_id=rule_id, version=version, count=count, error=error, at=now
+            )
             if await conn.fetchval(*query):
-                log.error("rules: a rule breaks off and stands still, the others go on", rule=rule_id, error=error, trace=trace)
+                log.error(
+                    "rules: a rule breaks off and stands still, the others go on",
+                    rule=rule_id,
+                    error=error,
+                    trace=trace,
+                )
         mended = sorted(self.ran - self.errors.keys())
         for row in await conn.fetch(*queries["mend_rule_failures"].bind(rule_ids=mended, at=now)):
             log.info("rules: a rule works again", rule=row["rule_id"])

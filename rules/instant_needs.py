@@ -1,4 +1,4 @@
-"""What the event rules of a catalogue need from the database: which reports can concern them, and how far back. Pure."""
+"""What the event rules of a catalogue need of the database: which reports may concern them, how far back. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,9 +53,11 @@ def limits(rules: Iterable[Rule]) -> Limits:
         status_mask=mask,
         reasons=sorted(reasons),
         lel_pct=1.0 if "leak_alarm" in kinds else NEVER,
-        low_pa=round(most("pressure_low", "low_pa", -NEVER)),
+        low_pa=round(max(most("pressure_low", "low_pa", -NEVER), most("zone_pressure_fall", "trigger_pa", -NEVER))),
         high_pa=round(least("pressure_high", "high_pa", NEVER)),
-        absolute_from_pa=round(least("pressure_high", "absolute_from_pa", least("pressure_low", "absolute_from_pa", NEVER))),
+        absolute_from_pa=round(
+            min(least(kind, "absolute_from_pa", NEVER) for kind in ("pressure_low", "pressure_high"))
+        ),
         low_absolute_pa=round(most("pressure_low", "low_absolute_pa", -NEVER)),
         high_absolute_pa=round(least("pressure_high", "high_absolute_pa", NEVER)),
         flow_factor=min(least("total_flow_high", "factor", NEVER), least("flow_step", "factor", NEVER)),

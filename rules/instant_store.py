@@ -41,10 +41,12 @@ async def telling_devices(
     return {row["device_id"] for row in rows}
 
 
-async def firing_devices(conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]) -> set[int]:
-    """Devices with an open alert of some rules that telemetry still shows."""
-    rows = await conn.fetch(*queries["firing_devices"].bind(rule_ids=rule_ids, device_ids=device_ids))
-    return {row["device_id"] for row in rows}
+async def firing_at(
+    conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
+) -> dict[tuple[str, int], datetime]:
+    """Open alerts of rules and devices that telemetry still shows, with their newest event time."""
+    rows = await conn.fetch(*queries["firing_of_devices"].bind(rule_ids=rule_ids, device_ids=device_ids))
+    return {(row["rule_id"], row["device_id"]): row["last_at"] for row in rows}
 
 
 async def tellers(conn: asyncpg.Connection, device_ids: Sequence[int]) -> dict[int, Teller]:
@@ -54,12 +56,17 @@ async def tellers(conn: asyncpg.Connection, device_ids: Sequence[int]) -> dict[i
 
 
 async def told(
-    conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime, kinds: Iterable[str]
+    conn: asyncpg.Connection,
+    device_ids: Sequence[int],
+    since: datetime,
+    reports_since: datetime,
+    until: datetime,
+    kinds: Iterable[str],
 ) -> dict[int, list[Told]]:
-    """Events of some kinds and reports of devices within `(since, until]`, by device."""
-    wanted = {"device_ids": device_ids, "since": since, "until": until}
-    rows = await conn.fetch(*queries["told_reports"].bind(**wanted))
-    rows += await conn.fetch(*queries["told_events"].bind(**wanted, kinds=sorted(kinds)))
+    """Events of some kinds within `(since, until]` and reports since a later moment, by device."""
+    reports = queries["told_reports"].bind(device_ids=device_ids, since=reports_since, until=until)
+    events = queries["told_events"].bind(device_ids=device_ids, since=since, until=until, kinds=sorted(kinds))
+    rows = await conn.fetch(*reports) + await conn.fetch(*events)
     found: dict[int, list[Told]] = {}
     for row in rows:
         found.setdefault(row["device_id"], []).append(Told(**row))

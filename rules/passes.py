@@ -8,14 +8,16 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import asyncpg
 import polars as pl
 
-from rules import absence, assertions, changes, detectors, frames, lifecycle, store
+from rules import absence, assertions, changes, detectors, frames, instants, lifecycle, store
 from rules.absence import Outage
 from rules.catalog import Catalog
 from rules.changes import key_of
+from rules.failures import Guard
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
 from rules.windows import Window
@@ -59,6 +61,7 @@ async def save_found(
 
 async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int) -> Done:
     """Evaluate the events of a slot's next batches with the event and group rules."""
+    guard = Guard()
     async with pool.acquire() as conn, conn.transaction():
         cursor = await store.claim_cursor(conn, "events", slot)
         if cursor is None:
@@ -66,31 +69,41 @@ async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: date
         batches = await store.event_batches_after(conn, slot, cursor, batches_max)
         if not batches:
             return Done()
-        written = await _evaluate_events(conn, catalog, [row["batch_id"] for row in batches if row["event_rows"]], now)
+        batch_ids = [row["batch_id"] for row in batches if row["event_rows"]]
+        written = await _evaluate_events(conn, catalog, batch_ids, now, guard)
         await store.advance_cursor(conn, "events", slot, batches[-1]["batch_id"])
+        await guard.save(conn, catalog, now)
         return Done(len(batches), written)
 
 
 async def _evaluate_events(
-    conn: asyncpg.Connection, catalog: Catalog, batch_ids: Sequence[int], now: datetime
+    conn: asyncpg.Connection, catalog: Catalog, batch_ids: Sequence[int], now: datetime, guard: Guard
 ) -> tuple[int, ...]:
     if not batch_ids:
         return ()
     events = await store.events_of_batches(conn, batch_ids, ["leak_alarm"])
-    found = [one for rule in catalog.of_kind("leak_alarm") for one in assertions.leak_alarm(rule, events)]
+    found: list[Finding | Cleared] = []
+    for rule in catalog.of_kind("leak_alarm"):
+        found += guard.run(rule, partial(assertions.leak_alarm, rule, events), [])
     written = await save_found(conn, catalog, found, now)
-    grouped = [one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events)]
-    return written + await save_found(conn, catalog, grouped, now)
+    grouped = [
+        one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events, guard)
+    ]
+    written += await save_found(conn, catalog, grouped, now)
+    others = await instants.evaluate_events(conn, catalog, batch_ids, now, guard)
+    return written + await save_found(conn, catalog, others, now)
 
 
-async def _building_leaks(conn: asyncpg.Connection, rule: Rule, events: Iterable[assertions.Event]) -> list[Finding]:
+async def _building_leaks(
+    conn: asyncpg.Connection, rule: Rule, events: Iterable[assertions.Event], guard: Guard
+) -> list[Finding]:
     raised = [e for e in events if e.building_id is not None and e.state == "raised" and not e.test]
     if not raised:
         return []
     within = timedelta(minutes=rule["within_min"])
     ats, building_ids = [e.at for e in raised], sorted({e.building_id for e in raised if e.building_id is not None})
     around = await store.leak_alarms_in_buildings(conn, building_ids, min(ats) - within, max(ats) + within)
-    return assertions.building_leaks(rule, around)
+    return guard.run(rule, partial(assertions.building_leaks, rule, around), [])
 
 
 # ---------------------------------------------------------------------------------------------- readings

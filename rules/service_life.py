@@ -30,7 +30,7 @@ def anniversary(day: date, years: int) -> date:
 
 
 def past_life(rule: Rule, assets: Iterable[Asset], today: date, now: datetime) -> list[Finding]:
-    """Devices in use past `life_years` from when they were made, or from their first installation where that is unknown.
+    """Devices in use past `life_years` from the day they were made, or from their first installation if unknown.
 
     The upper rung holds from `grace_years` after. A device of which neither day is known says nothing.
     """

@@ -79,7 +79,9 @@ def leak_reading(rule: Rule, teller: Teller, told: Told) -> Sign:
     if told.lel_pct is None:
         return Sign(True, words="reports for a gas alarm") if told.reason == 10 else SILENT
     low = teller.warn_lel_pct or teller.alarm_lel_pct or rule["set_point_lel_pct"]
-    high = min(rule["critical_lel_pct"], teller.alarm_lel_pct if teller.warn_lel_pct and teller.alarm_lel_pct else 100.0)
+    high = min(
+        rule["critical_lel_pct"], teller.alarm_lel_pct if teller.warn_lel_pct and teller.alarm_lel_pct else 100.0
+    )
     words = f"measures {told.lel_pct:g} %LEL, set-point {low:g}"
     if told.lel_pct >= low:
         return Sign(True, told.lel_pct >= high, told.lel_pct, words)
@@ -184,7 +186,7 @@ def _pressure(rule: Rule, pressure_pa: int) -> tuple[float, bool]:
 
 
 def total_flow_high(rule: Rule, teller: Teller, told: Told) -> Sign:
-    """Flow above `factor` times the meter's maximum, or the meter's own word for it; over `hysteresis_pct` below that limit."""
+    """Flow above `factor` times the meter's maximum, or its own word for it; over `hysteresis_pct` below that limit."""
     if told.kind == "large_flow":
         return Sign(told.state == "raised", words="says that its flow is too large")
     if told.kind is not None:
@@ -202,7 +204,7 @@ def total_flow_high(rule: Rule, teller: Teller, told: Told) -> Sign:
 
 
 def low_battery(rule: Rule, teller: Teller, told: Told) -> Sign:
-    """Battery low (first step) or about to stop (second): by event, status bit, reason, or voltage where limits are set.
+    """Battery low (first step) or about to stop (second): by event, status bit, reason, or voltage where one is set.
 
     Voltages depend on the cells: a limit of 0 mV is not used.
     """
@@ -262,7 +264,9 @@ SIGNS: Mapping[str, Source] = MappingProxyType(
             "says that its sensor is past its life", events=("end_of_life",), status=Status.END_OF_LIFE
         ),
         "detector_not_watching": _detector(
-            "is warming up or inhibited", events=("warming_up", "inhibited"), status=Status.WARMING_UP | Status.INHIBITED
+            "is warming up or inhibited",
+            events=("warming_up", "inhibited"),
+            status=Status.WARMING_UP | Status.INHIBITED,
         ),
         "valve_self_closed": Source(
             valve_self_closed, frozenset({"valve"}), Status.VALVE_CLOSED, frozenset(_REASON_CAUSES)

@@ -224,15 +224,32 @@ async def remember_rule_versions(conn: asyncpg.Connection, rules: Iterable[Rule]
 
 async def places_of(conn: asyncpg.Connection, alerts: Iterable[Alert]) -> dict[str, Place]:
     """Where the subjects of alerts are, by subject; a device where it was at the end of what was found."""
-    wanted: dict[str, dict[int, datetime]] = {"device": {}, "building": {}, "gateway": {}}
+    wanted: dict[str, dict[int, datetime]] = {kind: {} for kind in ("device", *_PLACED)}
     for alert in alerts:
         kind, _, number = alert.subject.partition(":")
         wanted[kind][int(number)] = alert.last_at
     found: dict[str, Place] = {}
     found |= await device_places(conn, wanted["device"])
-    found |= await building_places(conn, list(wanted["building"]))
-    found |= await gateway_places(conn, list(wanted["gateway"]))
+    for kind, query in _PLACED.items():
+        found |= await _places(conn, kind, query, list(wanted[kind]))
     return found
+
+
+_PLACED = {
+    "building": "building_places",
+    "gateway": "gateway_places",
+    "compound": "compound_places",
+    "district": "district_places",
+}
+
+
+async def _places(conn: asyncpg.Connection, kind: str, query: str, numbers: Sequence[int]) -> dict[str, Place]:
+    """The district of some buildings, gateways, compounds or districts, by subject."""
+    rows = await conn.fetch(*queries[query].bind(numbers=numbers)) if numbers else []
+    return {
+        f"{kind}:{row['number']}": Place(**{name: value for name, value in row.items() if name != "number"})
+        for row in rows
+    }
 
 
 async def device_places(conn: asyncpg.Connection, wanted: Mapping[int, datetime]) -> dict[str, Place]:
@@ -241,22 +258,6 @@ async def device_places(conn: asyncpg.Connection, wanted: Mapping[int, datetime]
         return {}
     rows = await conn.fetch(*queries["device_places"].bind(device_ids=list(wanted), ats=list(wanted.values())))
     return {f"device:{row['device_id']}": Place(**row) for row in rows}
-
-
-async def building_places(conn: asyncpg.Connection, building_ids: Sequence[int]) -> dict[str, Place]:
-    """The district of buildings."""
-    if not building_ids:
-        return {}
-    rows = await conn.fetch(*queries["building_places"].bind(building_ids=building_ids))
-    return {f"building:{row['building_id']}": Place(**row) for row in rows}
-
-
-async def gateway_places(conn: asyncpg.Connection, gateway_ids: Sequence[int]) -> dict[str, Place]:
-    """The district of gateways."""
-    if not gateway_ids:
-        return {}
-    rows = await conn.fetch(*queries["gateway_places"].bind(gateway_ids=gateway_ids))
-    return {f"gateway:{row['gateway_id']}": Place(**row) for row in rows}
 
 
 # ---------------------------------------------------------------------------------------------- absence, groups, visits

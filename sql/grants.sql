@@ -56,3 +56,9 @@ DO $$ BEGIN
         GRANT UPDATE ON visit TO gaswarden_app;
     END IF;
 END $$;
+-- Rules keep their watches, failures and daily progress. (Schemas before 0011 have none of these.)
+DO $$ BEGIN
+    IF to_regclass('device_watch') IS NOT NULL THEN
+        GRANT UPDATE ON device_watch, rule_failure, rule_daily TO gaswarden_app;
+    END IF;
+END $$;

@@ -98,12 +98,15 @@ CREATE TABLE device (
     register_name       text,                            -- which of the sender's registers is this meter's
     alarm_level         smallint CHECK (alarm_level IN (1, 2)),  -- of an alarm whose level the device does not tell
     volume_kind         text NOT NULL DEFAULT 'cumulative' CHECK (volume_kind IN ('cumulative', 'interval')),
+    check_of            text CHECK (check_of ~ '^(building|compound|district):.{1,128}$'),  -- the place that this check meter feeds
     CONSTRAINT device_identity_key UNIQUE (family, code),
     CHECK (kind <> 'meter' OR (qmin_lh IS NOT NULL AND qmax_lh IS NOT NULL AND pulse_ml IS NOT NULL)),
     CHECK (kind <> 'detector' OR alarm_lel_pct IS NOT NULL)
 );
 -- serves: devices of a gateway (absence rules, gateway binding)
 CREATE INDEX device_gateway_idx ON device (gateway_id);
+-- serves: check meters of zones (zone loss)
+CREATE INDEX device_check_idx ON device (check_of) WHERE check_of IS NOT NULL;
 
 -- Installation: where a device was, from when to when. A meter swap closes one row and opens another; both stay.
 CREATE TABLE installation (
@@ -306,6 +309,9 @@ CREATE TABLE device_state (
     presence          text CHECK (presence IN ('online', 'offline', 'stale'))  -- not online: what it said is not current
 ) WITH (fillfactor = 60);
 
+-- serves: devices that their platform calls gone (absence rules)
+CREATE INDEX device_state_gone_idx ON device_state (presence_at) WHERE presence <> 'online';
+
 CREATE TABLE gateway_state (
     gateway_id        int PRIMARY KEY REFERENCES gateway,
     last_received_at  timestamptz NOT NULL,
@@ -317,9 +323,9 @@ CREATE TABLE gateway_state (
 
 -- ============================================================================ rules (written by: rules)
 
--- Cursor: the last batch of a slot that a stream (events, readings) has evaluated.
+-- Cursor: the last batch of a slot that a stream has evaluated: events, windows of readings, reports as instants.
 CREATE TABLE rule_cursor (
-    stream    text NOT NULL CHECK (stream IN ('events', 'readings')),
+    stream    text NOT NULL CHECK (stream IN ('events', 'readings', 'instants')),
     slot      text NOT NULL,
     batch_id  bigint NOT NULL,
     PRIMARY KEY (stream, slot)
@@ -334,12 +340,45 @@ CREATE TABLE rule_version (
     PRIMARY KEY (rule_id, version)
 );
 
+-- Device watch: when to look after a device again, so that no look has to go over all of them; and how often it is heard.
+CREATE TABLE device_watch (
+    device_id     int PRIMARY KEY REFERENCES device,
+    interval_s    real CHECK (interval_s > 0),           -- learned from its arrivals; NULL: too little is known
+    gaps          int,                                   -- from how many gaps
+    due_at        timestamptz NOT NULL,                  -- our clock
+    silent_since  timestamptz,                           -- heard last when the silence it is in began; NULL: heard in time
+    folded_into   text                                   -- subject of the incident that stands for this silence
+) WITH (fillfactor = 70);
+-- serves: which devices to look at now
+CREATE INDEX device_watch_due_idx ON device_watch (due_at);
+-- serves: what comes out of an incident that is over
+CREATE INDEX device_watch_folded_idx ON device_watch (folded_into) WHERE folded_into IS NOT NULL;
+
+-- Rule failure: rules whose detector breaks off with an error; they stand still, the others go on.
+CREATE TABLE rule_failure (
+    rule_id    text PRIMARY KEY,
+    version    text NOT NULL,
+    first_at   timestamptz NOT NULL,                     -- of this version
+    last_at    timestamptz NOT NULL,
+    failures   bigint NOT NULL,
+    error      text NOT NULL,
+    mended_at  timestamptz                               -- it came through again; NULL: it is failing
+);
+
+-- Rule daily: how far the rules that look once a day have come; `after_id` is the last device or place of that day.
+CREATE TABLE rule_daily (
+    task      text PRIMARY KEY,
+    day       date NOT NULL,                             -- UTC
+    after_id  int NOT NULL,
+    done      boolean NOT NULL
+);
+
 -- Alert: one open per rule and subject; repeats update it, firing after closing is a new episode linked to the old one.
 CREATE TABLE alert (
     alert_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id            text NOT NULL,
     rule_version       text NOT NULL,
-    subject            text NOT NULL,                    -- 'device:12', 'building:7', 'gateway:3'
+    subject            text NOT NULL,                    -- 'device:12', 'building:7', 'compound:2', 'district:1', 'gateway:3'
     area               text NOT NULL,
     device_id          int REFERENCES device,
     gateway_id         int REFERENCES gateway,
@@ -383,6 +422,8 @@ CREATE INDEX alert_subject_idx ON alert (rule_id, subject, alert_id DESC);
 -- serves: keyset pages of the officers' list
 CREATE INDEX alert_open_idx ON alert (raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 CREATE INDEX alert_raised_idx ON alert (raised_at DESC, alert_id DESC);
+-- serves: which conditions of a device the event rules must see end
+CREATE INDEX alert_firing_idx ON alert (device_id) WHERE state NOT IN ('verified', 'dismissed') AND firing;
 
 -- Alert step: the timeline. Rows are only ever added.
 CREATE TABLE alert_step (
@@ -885,7 +926,7 @@ CREATE TABLE history_file (
 CREATE FUNCTION batches_read(OUT slot text, OUT batch_id bigint) RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
     SELECT s.slot, least(
-        (SELECT CASE count(*) WHEN 2 THEN min(r.batch_id) ELSE 0 END FROM public.rule_cursor r WHERE r.slot = s.slot),
+        (SELECT CASE count(*) WHEN 3 THEN min(r.batch_id) ELSE 0 END FROM public.rule_cursor r WHERE r.slot = s.slot),
         CASE WHEN (SELECT e.edition FROM public.storage_edition e) = 'community' THEN 9223372036854775807
              ELSE coalesce((SELECT c.batch_id FROM public.rollup_cursor c WHERE c.slot = s.slot), 0) END)
     FROM (SELECT DISTINCT b.slot FROM public.batch b) s

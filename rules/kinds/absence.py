@@ -7,8 +7,8 @@ from rules.kinds.model import Kind, Parameter
 KINDS: Mapping[str, Kind] = {
     "device_silent": Kind(
         family="absence",
-        summary="A device was not heard for several of its own intervals while its gateway spoke and we listened, or its "
-        "platform says that it is gone.",
+        summary="A device was not heard for several of its own intervals while its gateway spoke and we listened, or "
+        "its platform says that it is gone.",
         parameters={
             "intervals_missed": Parameter("intervals", 3, 1, 255, "own reporting intervals without a word"),
             "learned_share_min": Parameter(
@@ -39,7 +39,9 @@ KINDS: Mapping[str, Kind] = {
             "devices_min": Parameter("devices", 5, 2, 100_000, "a place with fewer watched devices is no cell"),
             "share_min": Parameter("1", 0.6, 0.1, 1, "share of them that must be overdue"),
             "share_end": Parameter("1", 0.3, 0.01, 1, "below this share the incident is over"),
-            "overdue_intervals": Parameter("intervals", 1.5, 1, 30, "own intervals without a word that count as overdue"),
+            "overdue_intervals": Parameter(
+                "intervals", 1.5, 1, 30, "own intervals without a word that count as overdue"
+            ),
             "compounds_min": Parameter("compounds", 2, 2, 10_000, "dead compounds from which on it is the district's"),
         },
         ordered=(("share_end", "share_min"),),

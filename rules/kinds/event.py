@@ -52,8 +52,8 @@ KINDS: Mapping[str, Kind] = {
         family="event",
         summary="A meter closed its own valve, for a reason it tells; closings that somebody asked for are none.",
         parameters={},
-        high_when="the reason is an alarm, a large or never-ending flow, gas past the closed valve, a failed hold test, "
-        "an earthquake or tampering",
+        high_when="the reason is an alarm, a large or never-ending flow, gas past the closed valve, a failed hold "
+        "test, an earthquake or tampering",
         lasting=True,
     ),
     "valve_pass_through": Kind(
@@ -71,7 +71,9 @@ KINDS: Mapping[str, Kind] = {
         parameters={
             "low_pa": Parameter("Pa", 1500, 100, 400_000, "lowest gauge pressure that is in order"),
             "shut_pa": Parameter("Pa", 1000, 0, 400_000, "below it a self-closing valve shuts: the high rung"),
-            "low_absolute_pa": Parameter("Pa", 95_000, 60_000, 600_000, "the limit of a meter that sends absolute pressure"),
+            "low_absolute_pa": Parameter(
+                "Pa", 95_000, 60_000, 600_000, "the limit of a meter that sends absolute pressure"
+            ),
             "absolute_from_pa": _ABSOLUTE,
             "readings_min": _READINGS,
         },

@@ -19,7 +19,9 @@ KINDS: Mapping[str, Kind] = {
         family="group",
         summary="Pressure falls at most meters of a gateway, compound or district: the main, not a home.",
         parameters={
-            "trigger_pa": Parameter("Pa", 1800, 100, 400_000, "a zone is looked at when a meter in it shows less (gauge)"),
+            "trigger_pa": Parameter(
+                "Pa", 1800, 100, 400_000, "a zone is looked at when a meter in it shows less (gauge)"
+            ),
             "fall_min_pa": Parameter("Pa", 200, 10, 100_000, "fall of a meter's pressure that counts"),
             "within_min": Parameter("min", 30, 1, 1440, "time within which it must have fallen"),
             "base_h": Parameter("h", 24, 1, 168, "time before that whose median is what it fell from"),

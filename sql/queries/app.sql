@@ -48,13 +48,13 @@ SELECT name FROM schema_migration ORDER BY name;
 SELECT pg_notify('gaswarden_registry', '');
 
 -- rules_backlog() --
--- How many committed batches the rules have not evaluated yet, over both streams.
+-- How many committed batches the rules have not evaluated yet, over all streams.
 SELECT count(*)
 FROM batch
-CROSS JOIN (VALUES ('events'), ('readings')) AS stream (name)
+CROSS JOIN (VALUES ('events'), ('readings'), ('instants')) AS stream (name)
 LEFT JOIN rule_cursor ON rule_cursor.slot = batch.slot AND rule_cursor.stream = stream.name
 WHERE batch.batch_id > coalesce(rule_cursor.batch_id, 0)
-  AND (stream.name = 'readings' AND cardinality(batch.device_ids) > 0 OR stream.name = 'events' AND batch.event_rows > 0);
+  AND (stream.name <> 'events' AND cardinality(batch.device_ids) > 0 OR stream.name = 'events' AND batch.event_rows > 0);
 
 -- gateway_list() --
 -- Registered gateways with when each was last heard.

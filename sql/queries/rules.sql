@@ -38,7 +38,8 @@ SELECT batch_id, device_ids, first_at, last_at FROM batch WHERE slot = $1 AND ba
 -- Events of some kinds in batches, each with its device and the place it was in at that moment.
 SELECT e.device_id, d.code, e.kind, e.state, e.at, d.kind AS device_kind, d.meter_class, p.user_class,
        coalesce(x.code, g.area) AS area, p.building_id, e.level, e.lel_pct, e.test, e.late, s.status,
-       CASE WHEN s.leak_state = 'cleared' THEN s.leak_at END AS cleared_at
+       CASE WHEN s.leak_state = 'cleared' THEN s.leak_at END AS cleared_at, g.code AS gateway,
+       i.device_id IS NOT NULL AS installed
 FROM event e
 JOIN device d ON d.device_id = e.device_id
 JOIN gateway g ON g.gateway_id = d.gateway_id
@@ -140,15 +141,24 @@ LEFT JOIN building b ON b.building_id = p.building_id
 LEFT JOIN compound c ON c.compound_id = b.compound_id
 LEFT JOIN district x ON x.district_id = c.district_id;
 
--- building_places(building_ids) --
+-- building_places(numbers) --
 -- The district of buildings.
-SELECT b.building_id, x.code AS area
+SELECT b.building_id AS number, b.building_id, x.code AS area
 FROM building b JOIN compound c USING (compound_id) JOIN district x USING (district_id)
 WHERE b.building_id = ANY($1);
 
--- gateway_places(gateway_ids) --
+-- gateway_places(numbers) --
 -- The district of gateways.
-SELECT gateway_id, area FROM gateway WHERE gateway_id = ANY($1);
+SELECT gateway_id AS number, gateway_id, area FROM gateway WHERE gateway_id = ANY($1);
+
+-- compound_places(numbers) --
+-- The district of compounds.
+SELECT c.compound_id AS number, x.code AS area
+FROM compound c JOIN district x USING (district_id) WHERE c.compound_id = ANY($1);
+
+-- district_places(numbers) --
+-- The code of districts.
+SELECT district_id AS number, code AS area FROM district WHERE district_id = ANY($1);
 
 -- insert_alerts(rows) --
 -- Open new alerts; a pair of rule and subject that already has an open one is left out of the answer.

@@ -10,10 +10,11 @@ WHERE r.device_id = ANY($2) AND r.at >= $3 AND r.at <= $4 AND r.batch_id = ANY($
        OR (r.pressure_pa >= $10 AND (r.pressure_pa < $11 OR r.pressure_pa > $12))
        OR r.flow_lh > $13::real * d.qmax_lh OR r.battery_mv < $14);
 
--- firing_devices(rule_ids, device_ids) --
--- Devices with an open alert of some rules that telemetry still shows.
-SELECT DISTINCT device_id FROM alert
-WHERE device_id = ANY($2) AND rule_id = ANY($1) AND state NOT IN ('verified', 'dismissed') AND firing;
+-- firing_of_devices(rule_ids, device_ids) --
+-- Open alerts of some rules and devices that telemetry still shows: newest event time.
+SELECT rule_id, device_id, last_at FROM alert
+WHERE device_id = ANY($2) AND rule_id = ANY($1) AND state NOT IN ('verified', 'dismissed') AND firing
+  AND subject LIKE 'device:%';
 
 -- tellers(device_ids) --
 -- What the event rules need to know of devices, with the class and area of where they are now; a device installed nowhere

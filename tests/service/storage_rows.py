@@ -37,9 +37,10 @@ async def commit_batch(
 
 
 async def rules_have_read(conn: asyncpg.Connection, slot: str, batch_id: int) -> None:
-    """The rules' two cursors of a slot stand at a batch."""
+    """The rules' cursors of a slot stand at a batch."""
     await conn.execute(
-        """INSERT INTO rule_cursor (stream, slot, batch_id) VALUES ('events', $1, $2), ('readings', $1, $2)
+        """INSERT INTO rule_cursor (stream, slot, batch_id)
+        SELECT unnest(ARRAY['events', 'readings', 'instants']), $1, $2
         ON CONFLICT (stream, slot) DO UPDATE SET batch_id = excluded.batch_id""",
         slot,
         batch_id,

@@ -83,9 +83,7 @@ def found(rule_id: str, *told: Told, teller: Teller = METER) -> list[Finding]:
         ("meter_fault", METER, report(status=2), "minor"),
     ],
 )
-def test_one_sample_is_enough_where_the_rule_says_so(
-    rule_id: str, teller: Teller, told: Told, severity: str
-) -> None:
+def test_one_sample_is_enough_where_the_rule_says_so(rule_id: str, teller: Teller, told: Told, severity: str) -> None:
     """Event, status bit, reason or measure: each begins its condition, on the right rung, and goes on."""
     (one,) = found(rule_id, told, teller=teller)
     assert (one.severity, one.ongoing, one.first_at) == (severity, True, NOW)
@@ -148,7 +146,10 @@ def test_a_blind_detectors_zero_is_not_safety(status: int) -> None:
 
 def test_two_low_readings_in_a_row_are_needed_and_a_good_one_between_starts_anew() -> None:
     """One reading of 1.4 kPa may be a moment's use; two are a condition."""
-    assert found("pressure_low", report(0, pressure_pa=1400), report(1, pressure_pa=1900), report(2, pressure_pa=1400)) == []
+    assert (
+        found("pressure_low", report(0, pressure_pa=1400), report(1, pressure_pa=1900), report(2, pressure_pa=1400))
+        == []
+    )
     (one,) = found("pressure_low", report(0, pressure_pa=1400), report(1, pressure_pa=1300))
     assert (one.severity, one.value, one.unit) == ("minor", 200.0, "Pa")
 
@@ -192,7 +193,9 @@ def test_an_open_valve_ends_the_closing_and_a_good_test_the_bad_one() -> None:
     closed = said("valve", "closed", cause="seismic")
     assert ended(RULES["valve_self_closed"], METER, [closed, report(1, status=2)]) is None
     assert ended(RULES["valve_self_closed"], METER, [closed, report(1, status=0)]) == at(1)
-    assert ended(RULES["hold_test_failed"], METER, [said("hold_test", "abnormal"), said("hold_test", "normal", 5)]) == at(5)
+    assert ended(
+        RULES["hold_test_failed"], METER, [said("hold_test", "abnormal"), said("hold_test", "normal", 5)]
+    ) == at(5)
 
 
 def test_a_device_installed_nowhere_is_known_by_its_gateway_and_says_so() -> None:
