@@ -66,6 +66,7 @@ class DeviceRow(Row):
     register_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     alarm_level: Literal[1, 2] | None = None
     volume_kind: Literal["cumulative", "interval"] = "cumulative"
+    check_of: Annotated[str, Field(pattern=r"^(building|compound|district):.{1,128}$")] | None = None
 
     @field_validator("alarm_level", mode="before")
     @classmethod
@@ -83,6 +84,8 @@ class DeviceRow(Row):
     def _is_whole(self) -> "DeviceRow":
         if self.kind == "meter" and None in (self.qmin_lh, self.qmax_lh, self.pulse_ml):
             raise ValueError("a meter has qmin_lh, qmax_lh and pulse_ml")
+        if self.kind != "meter" and self.check_of is not None:
+            raise ValueError("check_of: only a meter checks a place")
         if self.kind == "detector" and self.alarm_lel_pct is None:
             raise ValueError("a detector has alarm_lel_pct")
         if self.qmin_lh is not None and self.qmax_lh is not None and self.qmax_lh <= self.qmin_lh:
@@ -133,7 +136,7 @@ async def save_gateways(conn: asyncpg.Connection, rows: list[tuple[int, GatewayR
 
 
 async def save_devices(conn: asyncpg.Connection, rows: list[tuple[int, DeviceRow]]) -> Saved:
-    """Save devices by identity; refuses those of an unknown gateway."""
+    """Save devices by identity; refuses those of an unknown gateway, and check meters of an unknown place."""
     wanted, refused = _once(rows, lambda row: (row.family, row.code), "code")
     gateways = await conn.fetch(*queries["registered_gateways"].bind(codes=[row.gateway for _, row in wanted]))
     ids = {row["code"]: row["gateway_id"] for row in gateways}
@@ -141,6 +144,8 @@ async def save_devices(conn: asyncpg.Connection, rows: list[tuple[int, DeviceRow
     refused += [
         (line, f"gateway: {row.gateway!r} is not a known gateway") for line, row in wanted if row.gateway not in ids
     ]
+    good, unknown = await _with_known_zones(conn, good, wanted)
+    refused += unknown
     found = await _registered_devices(conn, [(row.family, row.code) for row in good])
     await conn.execute(
         *queries["save_devices"].bind(
@@ -164,10 +169,24 @@ async def save_devices(conn: asyncpg.Connection, rows: list[tuple[int, DeviceRow
             registers=[row.register_name for row in good],
             alarm_levels=[row.alarm_level for row in good],
             volume_kinds=[row.volume_kind for row in good],
+            checks=[row.check_of for row in good],
         )
     )
     before = {key: _comparable(row) for key, row in found.items()}
     return _saved([(before.get((row.family, row.code)), _comparable(row.model_dump())) for row in good], refused)
+
+
+async def _with_known_zones(
+    conn: asyncpg.Connection, rows: list[DeviceRow], wanted: Sequence[tuple[int, DeviceRow]]
+) -> tuple[list[DeviceRow], list[Refused]]:
+    """The rows whose place to check exists (or that check none), and a refusal for each other."""
+    words = sorted({row.check_of for row in rows if row.check_of})
+    found = await conn.fetch(*queries["known_zones"].bind(words=words)) if words else []
+    known = {None, *(row["word"] for row in found)}
+    refused = [
+        (line, f"check_of: {row.check_of!r} is not a known place") for line, row in wanted if row.check_of not in known
+    ]
+    return [row for row in rows if row.check_of in known], refused
 
 
 async def save_installations(conn: asyncpg.Connection, rows: list[tuple[int, InstallationRow]]) -> Saved:

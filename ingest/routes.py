@@ -47,6 +47,7 @@ class DeviceAnswer(_Frozen):
     register_name: str | None
     alarm_level: int | None
     volume_kind: Literal["cumulative", "interval"]
+    check_of: str | None
     premises: str | None
     last_received_at: datetime | None
     heard_at: datetime | None

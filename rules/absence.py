@@ -25,7 +25,8 @@ class Quiet:
 
     `heard_at`: up to when we know of it, by its own clock as far as that can be trusted. `gateway_heard_at`: the same
     of a device's gateway: a device's silence proves something only as long as its gateway spoke. `offline_at`: since
-    when a gateway's last will stands.
+    when a gateway's last will, or a platform's word `presence` of a device, stands. `alone_since`: when the incident
+    ended that stood for this silence. `learned_gaps`: the interval was learned from so many gaps, not registered.
     """
 
     subject_id: int
@@ -39,6 +40,9 @@ class Quiet:
     gateway_id: int | None = None
     gateway_heard_at: datetime | None = None
     offline_at: datetime | None = None
+    presence: str | None = None
+    alone_since: datetime | None = None
+    learned_gaps: int | None = None
 
 
 def outages(
@@ -89,6 +93,17 @@ def device_silent(
     return found
 
 
+def device_gone(rule: Rule, gone: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
+    """Devices that their platform has called offline or stale for `offline_min_s`, without a word of theirs since."""
+    return [
+        _silence(rule, f"device:{one.subject_id}", one, now, rule["offline_min_s"])
+        for one in gone
+        if one.offline_at is not None
+        and observed_s(one.offline_at, now, ours) >= rule["offline_min_s"]
+        and rule.covers(one.device_kind, one.meter_class, one.user_class, one.area, one.code)
+    ]
+
+
 def gateway_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], now: datetime) -> list[Finding]:
     """Gateways not heard for `intervals_missed` of their intervals, or whose last will stands for `offline_min_s`."""
     found = []
@@ -104,16 +119,18 @@ def gateway_silent(rule: Rule, quiet: Iterable[Quiet], ours: Sequence[Outage], n
 def _silence(rule: Rule, subject: str, one: Quiet, now: datetime, allowed_s: float) -> Finding:
     hours = (now - one.heard_at).total_seconds() / 3600
     detector = one.device_kind == "detector"
+    told = f"; its platform says that it is {one.presence}" if one.presence else ""
     return Finding(
         rule_id=rule.rule_id,
         subject=subject,
-        first_at=one.heard_at,
+        first_at=max(one.heard_at, one.alone_since or one.heard_at),
         last_at=now,
         severity=rule.severity_high if detector else rule.severity,
-        sentence=f"{one.code} was last heard {one.heard_at:%Y-%m-%d %H:%M} UTC, {hours:,.1f} h ago",
+        sentence=f"{one.code} was last heard {one.heard_at:%Y-%m-%d %H:%M} UTC, {hours:,.1f} h ago{told}",
         evidence={
             "heard_at": one.heard_at.isoformat(),
             "expected_interval_s": one.expected_interval_s,
+            "interval_learned_from_gaps": one.learned_gaps,
             "allowed_s": allowed_s,
             "offline_at": one.offline_at.isoformat() if one.offline_at else None,
         },

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rules import passes, store
 from rules.catalog import Catalog
+from rules.daily import daily_pass
 from rules.passes import Done, Listening
 from rules.report_passes import STREAM, reports_pass
 
@@ -48,6 +49,9 @@ class RuleParams(BaseModel):
 
     poll_s: float = Field(1.0, gt=0, le=60, description="Seconds after which every loop looks by itself")
     tick_s: float = Field(10.0, gt=0, le=3600, description="Seconds between looks for silence and for outcomes")
+    daily_poll_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds between looks whether a new UTC day has begun"
+    )
     readings_pause_s: float = Field(
         0.5, ge=0, le=60, description="Least seconds between two window passes, so that a burst is evaluated together"
     )
@@ -105,8 +109,10 @@ async def run(
         return await _all_slots(pool, "readings", one)
 
     async def tick() -> Done:
-        done = await passes.tick(pool, catalog, silences, clock())
-        return Done(0, done.alert_ids)
+        return await passes.tick(pool, catalog, silences, clock())
+
+    async def daily() -> Done:
+        return await daily_pass(pool, catalog, clock())
 
     async with asyncio.TaskGroup() as group:
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
@@ -118,6 +124,7 @@ async def run(
             _loop("readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params),
             name="rules-readings",
         )
+        group.create_task(_loop("daily", daily, asyncio.Event(), params.daily_poll_s, 0, params), name="rules-daily")
         group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
 
 

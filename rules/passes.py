@@ -13,8 +13,7 @@ from functools import partial
 import asyncpg
 import polars as pl
 
-from rules import absence, assertions, changes, detectors, frames, instants, lifecycle, store
-from rules.absence import Outage
+from rules import absence, assertions, changes, detectors, frames, instants, lifecycle, store, watch_store, watching
 from rules.catalog import Catalog
 from rules.changes import key_of
 from rules.failures import Guard
@@ -26,6 +25,7 @@ SILENCES_MAX = 20_000
 """Silences looked at in one tick; the rest waits for the next."""
 
 OUTAGES_KEPT = timedelta(days=60)
+INTERVAL_KEPT = timedelta(hours=1)
 OWN_OUTAGE_MIN_S = 900.0
 """Nothing at all for this long (and for 1.5 of the shortest interval anything has) counts as our own outage."""
 
@@ -182,22 +182,29 @@ def _cleared(
 
 @dataclass(slots=True)
 class Listening:
-    """Our own outages as far as known: grows by what arrived since the last look."""
+    """Our own outages as far as known, which grow by what arrived since the last look; and the shortest interval."""
 
     gaps: list[tuple[datetime, datetime]]
     seen_until: datetime | None = None
+    interval_s: float | None = None
+    interval_at: datetime | None = None
 
 
 async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: datetime) -> Done:
-    """Evaluate absences, end what telemetry ended, and take in what inspectors found."""
+    """Evaluate absences, end what telemetry ended, and take in what inspectors found.
+
+    Counts as one batch while more waits to be looked at, so that the next look follows at once.
+    """
+    guard = Guard()
     async with pool.acquire() as conn, conn.transaction():
         if not await store.claim_tick(conn):
             return Done()
         written = await take_inspections(conn, catalog, now)
         written += await _end_silences(conn, catalog, now)
         written += await _quiet_buildings(conn, catalog, now)
-        written += await _find_silences(conn, catalog, listening, now)
-        return Done(1, written)
+        silences, more = await _find_silences(conn, catalog, listening, now, guard)
+        await guard.save(conn, catalog, now)
+        return Done(int(more), written + silences)
 
 
 async def take_inspections(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
@@ -226,12 +233,16 @@ async def _quiet_buildings(conn: asyncpg.Connection, catalog: Catalog, now: date
 
 
 async def _find_silences(
-    conn: asyncpg.Connection, catalog: Catalog, listening: Listening, now: datetime
-) -> tuple[int, ...]:
+    conn: asyncpg.Connection, catalog: Catalog, listening: Listening, now: datetime, guard: Guard
+) -> tuple[tuple[int, ...], bool]:
+    """Alerts written of who is silent, and whether more waits to be looked at."""
     facts = await store.listening_since(conn)
-    if facts["first_at"] is None or facts["interval_s"] is None:
-        return ()
-    gap_s = max(OWN_OUTAGE_MIN_S, 1.5 * facts["interval_s"])
+    if listening.interval_at is None or now - listening.interval_at > INTERVAL_KEPT:
+        listening.interval_s, listening.interval_at = await watch_store.shortest_interval(conn), now
+    if facts["first_at"] is None or listening.interval_s is None:
+        listening.interval_at = None
+        return (), False
+    gap_s = max(OWN_OUTAGE_MIN_S, 1.5 * listening.interval_s)
     since = listening.seen_until or now - OUTAGES_KEPT
     listening.gaps += await store.batch_gaps(conn, since, gap_s)
     listening.seen_until = facts["newest_at"]
@@ -239,21 +250,7 @@ async def _find_silences(
     written: tuple[int, ...] = ()
     for rule in catalog.of_kind("gateway_silent"):
         quiet = await store.silent_gateways(conn, rule, now, facts["first_at"], SILENCES_MAX)
-        written += await save_found(conn, catalog, absence.gateway_silent(rule, quiet, ours, now), now)
-    for rule in catalog.of_kind("device_silent"):
-        found = await _silent_devices(conn, catalog, rule, ours, facts["first_at"], now)
+        found: list[Finding] = guard.run(rule, partial(absence.gateway_silent, rule, quiet, ours, now), [])
         written += await save_found(conn, catalog, found, now)
-    return written
-
-
-async def _silent_devices(
-    conn: asyncpg.Connection, catalog: Catalog, rule: Rule, ours: Sequence[Outage], first_at: datetime, now: datetime
-) -> list[Finding]:
-    quiet = await store.silent_devices(conn, rule, now, first_at, SILENCES_MAX)
-    if not quiet:
-        return []
-    gateway_ids = sorted({one.gateway_id for one in quiet if one.gateway_id is not None})
-    since = min(one.heard_at for one in quiet)
-    rule_ids = [one.rule_id for one in catalog.of_kind("gateway_silent")]
-    gateways = await store.gateway_outages(conn, gateway_ids, since, rule_ids, now)
-    return absence.device_silent(rule, quiet, ours, gateways, now)
+    looked = await watching.look(conn, catalog, ours, facts["first_at"], now, guard)
+    return written + await save_found(conn, catalog, looked.found, now), looked.more

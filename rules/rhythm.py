@@ -18,6 +18,9 @@ GAPS_MIN = 6
 LOOK_AT_LEAST = timedelta(hours=24)
 """Every device is looked at this often, so that a change of its registered interval or place is noticed."""
 
+LOOK_AGAIN = timedelta(hours=6)
+"""A device whose silence is excused (its gateway was away) or known is looked at again after this at the latest."""
+
 LOOK_AT_MOST = timedelta(minutes=1)
 
 
@@ -51,5 +54,5 @@ def next_look(heard_at: datetime, allowed_s: float, now: datetime) -> datetime:
     """When to look at a device again: when its allowed silence would be over, at least daily, never at once."""
     due_at = heard_at + timedelta(seconds=allowed_s)
     if due_at <= now:
-        due_at = now + timedelta(seconds=allowed_s / 3)
+        due_at = now + min(timedelta(seconds=allowed_s / 6), LOOK_AGAIN)
     return min(max(due_at, now + LOOK_AT_MOST), now + LOOK_AT_LEAST)

@@ -264,7 +264,7 @@ async def device_places(conn: asyncpg.Connection, wanted: Mapping[int, datetime]
 
 
 async def listening_since(conn: asyncpg.Connection) -> asyncpg.Record:
-    """Our first and newest batch by our clock, and the shortest interval at which anything should be heard."""
+    """Our first and newest batch by our clock."""
     return await conn.fetchrow(*queries["listening_since"].bind())
 
 
@@ -287,23 +287,6 @@ async def silent_gateways(
             offline_min_s=rule["offline_min_s"],
             observed_from=observed_from,
             count=count,
-        )
-    )
-    return [Quiet(**row) for row in rows]
-
-
-async def silent_devices(
-    conn: asyncpg.Connection, rule: Rule, now: datetime, observed_from: datetime, count: int
-) -> list[Quiet]:
-    """Devices that may be silent while their gateway was heard, and have no alert for it."""
-    query = queries["silent_devices"]
-    rows = await conn.fetch(
-        *query.bind(
-            rule_id=rule.rule_id,
-            intervals_missed=rule["intervals_missed"],
-            observed_from=observed_from,
-            count=count,
-            now=now,
         )
     )
     return [Quiet(**row) for row in rows]

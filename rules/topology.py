@@ -29,10 +29,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Something silent (subject of its own alert) with the places it lies in, the smallest first."""
+    """Something silent (subject of its own alert), the places it lies in, the smallest first, and since when."""
 
     subject: str
     spots: tuple[Spot, ...]
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def dead_places(
 ) -> frozenset[Spot]:
     """Places that are dead: buildings and compounds by their devices, districts by their compounds.
 
-    `below`: the compounds of each district that have anything watched.
+    `below`: the compounds of each district in which anything is installed. `known`: places that are dead already. A
+    place in which nothing is watched is not dead.
     """
     dead = {spot for spot, count in counts.items() if spot[0] != "district" and is_dead(rule, count, spot in known)}
     for district, compounds in below.items():
@@ -80,15 +82,18 @@ def fold(mutes: Iterable[Mute], dead: frozenset[Spot]) -> Folded:
     return Folded(tuple(alone), {spot: tuple(inside) for spot, inside in incidents.items()})
 
 
-def incident(rule: Rule, spot: Spot, count: Count, now: datetime) -> Finding:
-    """The finding of a dead place: one for all that is silent in it."""
+def incident(rule: Rule, spot: Spot, count: Count, since: datetime, now: datetime) -> Finding:
+    """The finding of a dead place: one for all that is silent in it.
+
+    It began when the last one there was heard, or `since` when what is silent there came out of a larger incident.
+    """
     hours = (now - count.newest_at).total_seconds() / 3600
     district = spot[0] == "district"
     what = "compounds" if district else "devices"
     return Finding(
         rule_id=rule.rule_id,
         subject=f"{spot[0]}:{spot[1]}",
-        first_at=count.newest_at,
+        first_at=max(count.newest_at, since),
         last_at=now,
         severity=rule.severity_high if district else rule.severity,
         sentence=f"{count.overdue} of {count.watched} {what} of {spot[0]} {count.name} are silent,"

@@ -362,7 +362,7 @@ ORDER BY missing DESC, g.code, d.code;
 -- One device with its gateway, present premises and state; nothing when it is outside the caller's areas.
 SELECT d.device_id, d.family, d.code, d.kind, g.code AS gateway, g.area, d.model, d.meter_class, d.qmin_lh, d.qmax_lh,
        d.pulse_ml, d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on,
-       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, s.battery_pct, s.presence_at, s.presence,
+       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, d.check_of, s.battery_pct, s.presence_at, s.presence,
        p.code AS premises, s.last_received_at, s.heard_at, s.reported_at, s.status, s.battery_mv, s.rsrp_dbm, s.lel_pct, s.index_at,
        s.index_ml, s.valve_at, s.valve, s.leak_at, s.leak_state, s.leak_level
 FROM device d
@@ -408,18 +408,18 @@ ON CONFLICT (code) DO UPDATE SET area = excluded.area, expected_interval_s = exc
 -- The registered rows of these devices, to tell added from changed from same.
 SELECT d.device_id, d.family, d.code, d.kind, g.code AS gateway, d.model, d.meter_class, d.qmin_lh, d.qmax_lh, d.pulse_ml,
        d.register_wrap_ml, d.has_valve, d.expected_interval_s, d.warn_lel_pct, d.alarm_lel_pct, d.made_on,
-       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind
+       d.codec, d.site_zone, d.register_name, d.alarm_level, d.volume_kind, d.check_of
 FROM device d JOIN gateway g USING (gateway_id) JOIN unnest($1::text[], $2::text[]) AS i (family, code)
     ON i.family = d.family AND i.code = d.code;
 
--- save_devices(codes, families, kinds, gateway_ids, models, meter_classes, qmins, qmaxes, pulses, wraps, valves, intervals, warns, alarms, made_ons, codecs, site_zones, registers, alarm_levels, volume_kinds) --
+-- save_devices(codes, families, kinds, gateway_ids, models, meter_classes, qmins, qmaxes, pulses, wraps, valves, intervals, warns, alarms, made_ons, codecs, site_zones, registers, alarm_levels, volume_kinds, checks) --
 -- Add or change devices by identity.
 INSERT INTO device (code, family, kind, gateway_id, model, meter_class, qmin_lh, qmax_lh, pulse_ml, register_wrap_ml,
                     has_valve, expected_interval_s, warn_lel_pct, alarm_lel_pct, made_on, codec, site_zone, register_name,
-                    alarm_level, volume_kind)
+                    alarm_level, volume_kind, check_of)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::real[], $8::real[],
                      $9::int[], $10::bigint[], $11::boolean[], $12::int[], $13::real[], $14::real[], $15::date[], $16::text[],
-                     $17::text[], $18::text[], $19::smallint[], $20::text[])
+                     $17::text[], $18::text[], $19::smallint[], $20::text[], $21::text[])
 ON CONFLICT (family, code) DO UPDATE SET
     kind = excluded.kind, gateway_id = excluded.gateway_id, model = excluded.model, meter_class = excluded.meter_class,
     qmin_lh = excluded.qmin_lh, qmax_lh = excluded.qmax_lh, pulse_ml = excluded.pulse_ml,
@@ -427,7 +427,15 @@ ON CONFLICT (family, code) DO UPDATE SET
     expected_interval_s = excluded.expected_interval_s, warn_lel_pct = excluded.warn_lel_pct,
     alarm_lel_pct = excluded.alarm_lel_pct, made_on = excluded.made_on, codec = excluded.codec,
     site_zone = excluded.site_zone, register_name = excluded.register_name, alarm_level = excluded.alarm_level,
-    volume_kind = excluded.volume_kind;
+    volume_kind = excluded.volume_kind, check_of = excluded.check_of;
+
+-- known_zones(words) --
+-- Those of some words `level:code` that name a building, compound or district.
+SELECT word FROM unnest($1::text[]) AS word
+WHERE CASE split_part(word, ':', 1)
+      WHEN 'building' THEN EXISTS (SELECT FROM building WHERE code = substr(word, 10))
+      WHEN 'compound' THEN EXISTS (SELECT FROM compound WHERE code = substr(word, 10))
+      WHEN 'district' THEN EXISTS (SELECT FROM district WHERE code = substr(word, 10)) END;
 
 -- registered_installations(device_ids) --
 -- Every installation of these devices, to tell added from changed from same.

@@ -211,10 +211,9 @@ FROM jsonb_to_recordset($1::jsonb) AS r (rule_id text, version text, definition 
 ON CONFLICT DO NOTHING;
 
 -- listening_since() --
--- Our first and newest batch by our clock, and the shortest interval at which anything should be heard.
+-- Our first and newest batch by our clock.
 SELECT (SELECT first_received_at FROM batch ORDER BY batch_id LIMIT 1) AS first_at,
-       (SELECT max(last_received_at) FROM batch) AS newest_at,
-       least((SELECT min(expected_interval_s) FROM device), (SELECT min(expected_interval_s) FROM gateway)) AS interval_s;
+       (SELECT max(last_received_at) FROM batch) AS newest_at;
 
 -- batch_gaps(since, gap_s) --
 -- Times longer than `gap_s` seconds in which no batch arrived.
@@ -242,36 +241,6 @@ WHERE (heard_at < $2::timestamptz - make_interval(secs => $3::double precision *
       SELECT FROM alert a WHERE a.rule_id = $1 AND a.subject = 'gateway:' || subject_id
       AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
 ORDER BY heard_at, subject_id LIMIT $6;
-
--- silent_devices(rule_id, intervals_missed, observed_from, count, now) --
--- Devices that may be silent while their gateway was heard, and have no open alert nor a closed one of this silence. A
--- gateway counts as heard up to what it passed on of any device; a session that lasts longer than the silence allowed,
--- up to now (its birth alone proves nothing: what waited behind it may be on its way).
-SELECT * FROM (
-    SELECT d.device_id AS subject_id, d.code, d.kind AS device_kind, d.meter_class, p.user_class,
-           coalesce(x.code, g.area) AS area, d.expected_interval_s, g.gateway_id,
-           greatest(max(s.heard_at) OVER (PARTITION BY g.gateway_id),
-                    CASE WHEN gs.state = 'online' AND gs.state_at < $5::timestamptz
-                              - make_interval(secs => $2::double precision * d.expected_interval_s)
-                         THEN $5::timestamptz END) AS gateway_heard_at,
-           greatest(s.heard_at, i.installed_at, CASE WHEN s.heard_at IS NULL THEN $3::timestamptz END) AS heard_at
-    FROM device d
-    JOIN gateway g ON g.gateway_id = d.gateway_id
-    JOIN gateway_state gs ON gs.gateway_id = g.gateway_id
-    LEFT JOIN device_state s ON s.device_id = d.device_id
-    LEFT JOIN installation i ON i.device_id = d.device_id AND i.removed_at IS NULL
-    LEFT JOIN premises p ON p.premises_id = i.premises_id
-    LEFT JOIN building b ON b.building_id = p.building_id
-    LEFT JOIN compound c ON c.compound_id = b.compound_id
-    LEFT JOIN district x ON x.district_id = c.district_id
-    WHERE i.device_id IS NOT NULL
-       OR (s.device_id IS NOT NULL AND NOT EXISTS (SELECT FROM installation r WHERE r.device_id = d.device_id))
-) q
-WHERE gateway_heard_at - heard_at > make_interval(secs => $2::double precision * expected_interval_s)
-  AND NOT EXISTS (
-      SELECT FROM alert a WHERE a.rule_id = $1 AND a.subject = 'device:' || subject_id
-      AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
-ORDER BY heard_at DESC, subject_id LIMIT $4;
 
 -- gateway_outages(gateway_ids, since, rule_ids, now) --
 -- Times in which gateways were away: from a will to the next birth, and incidents of silence.
