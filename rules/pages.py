@@ -175,8 +175,17 @@ class RuleVersion(BaseModel):
     first_used_at: datetime
 
 
+class RuleFailing(BaseModel):
+    """Since when a rule stands still, how often it broke off, and why."""
+
+    first_at: datetime
+    last_at: datetime
+    failures: int
+    error: str
+
+
 class RuleEntry(BaseModel):
-    """A rule of the catalogue, word for word, and the versions of it that have fired."""
+    """A rule of the catalogue, word for word, the versions of it that have fired, and whether it stands still."""
 
     rule_id: str
     kind: str
@@ -184,6 +193,7 @@ class RuleEntry(BaseModel):
     version: str
     definition: dict[str, Any]
     versions: list[RuleVersion]
+    failing: RuleFailing | None = None
 
 
 class StreamQuery(BaseModel):

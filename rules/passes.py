@@ -21,9 +21,6 @@ from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
 from rules.windows import Window
 
-SILENCES_MAX = 20_000
-"""Silences looked at in one tick; the rest waits for the next."""
-
 OUTAGES_KEPT = timedelta(days=60)
 INTERVAL_KEPT = timedelta(hours=1)
 OWN_OUTAGE_MIN_S = 900.0
@@ -248,9 +245,7 @@ async def _find_silences(
     listening.seen_until = facts["newest_at"]
     ours = absence.outages(listening.gaps, now, facts["newest_at"], gap_s)
     written: tuple[int, ...] = ()
-    for rule in catalog.of_kind("gateway_silent"):
-        quiet = await store.silent_gateways(conn, rule, now, facts["first_at"], SILENCES_MAX)
-        found: list[Finding] = guard.run(rule, partial(absence.gateway_silent, rule, quiet, ours, now), [])
-        written += await save_found(conn, catalog, found, now)
-    looked = await watching.look(conn, catalog, ours, facts["first_at"], now, guard)
+    found, dead = await watching.look_at_gateways(conn, catalog, ours, facts["first_at"], now, guard)
+    written += await save_found(conn, catalog, found, now)
+    looked = await watching.look(conn, catalog, ours, facts["first_at"], now, guard, dead)
     return written + await save_found(conn, catalog, looked.found, now), looked.more

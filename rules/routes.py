@@ -18,6 +18,7 @@ from rules.pages import (
     EpisodeRow,
     ReadingRow,
     RuleEntry,
+    RuleFailing,
     RuleVersion,
     StepBody,
     StepDone,
@@ -131,6 +132,10 @@ class AlertRoutes:
         for row in await self._pool.fetch(*queries["rule_versions"].bind()):
             entry = RuleVersion(version=row["version"], first_used_at=row["first_used_at"])
             versions.setdefault(row["rule_id"], []).append(entry)
+        failing = {
+            row["rule_id"]: RuleFailing(**{name: row[name] for name in RuleFailing.model_fields})
+            for row in await self._pool.fetch(*queries["failing_rules"].bind())
+        }
         return [
             RuleEntry(
                 rule_id=rule.rule_id,
@@ -139,6 +144,7 @@ class AlertRoutes:
                 version=rule.version,
                 definition=dict(rule.definition),
                 versions=versions.get(rule.rule_id, []),
+                failing=failing.get(rule.rule_id),
             )
             for rule in self._catalog.rules.values()
         ]

@@ -275,7 +275,12 @@ async def batch_gaps(conn: asyncpg.Connection, since: datetime, gap_s: float) ->
 
 
 async def silent_gateways(
-    conn: asyncpg.Connection, rule: Rule, now: datetime, observed_from: datetime, count: int
+    conn: asyncpg.Connection,
+    rule: Rule,
+    now: datetime,
+    observed_from: datetime,
+    count: int,
+    cell_rule_ids: Sequence[str],
 ) -> list[Quiet]:
     """Gateways that may be silent and have no alert for it."""
     query = queries["silent_gateways"]
@@ -287,6 +292,7 @@ async def silent_gateways(
             offline_min_s=rule["offline_min_s"],
             observed_from=observed_from,
             count=count,
+            cell_rule_ids=cell_rule_ids,
         )
     )
     return [Quiet(**row) for row in rows]

@@ -61,12 +61,15 @@ def dead_places(
     place in which nothing is watched is not dead.
     """
     dead = {spot for spot, count in counts.items() if spot[0] != "district" and is_dead(rule, count, spot in known)}
-    for district, compounds in below.items():
-        gone = sum(spot in dead for spot in compounds)
-        share = gone / len(compounds) if compounds else 0.0
-        if gone >= rule["compounds_min"] and share >= (rule["share_end"] if district in known else rule["share_min"]):
-            dead.add(district)
+    gone = {district: sum(spot in dead for spot in compounds) for district, compounds in below.items()}
+    dead |= {spot for spot, count in gone.items() if most_are(rule, count, len(below[spot]), spot in known)}
     return frozenset(dead)
+
+
+def most_are(rule: Rule, gone: int, members: int, known_dead: bool) -> bool:
+    """Whether a district is dead, of whose members (compounds, or gateways) so many are."""
+    share = gone / members if members else 0.0
+    return gone >= rule["members_min"] and share >= (rule["share_end"] if known_dead else rule["share_min"])
 
 
 def fold(mutes: Iterable[Mute], dead: frozenset[Spot]) -> Folded:
@@ -82,14 +85,14 @@ def fold(mutes: Iterable[Mute], dead: frozenset[Spot]) -> Folded:
     return Folded(tuple(alone), {spot: tuple(inside) for spot, inside in incidents.items()})
 
 
-def incident(rule: Rule, spot: Spot, count: Count, since: datetime, now: datetime) -> Finding:
+def incident(rule: Rule, spot: Spot, count: Count, since: datetime, now: datetime, members: str = "") -> Finding:
     """The finding of a dead place: one for all that is silent in it.
 
     It began when the last one there was heard, or `since` when what is silent there came out of a larger incident.
     """
     hours = (now - count.newest_at).total_seconds() / 3600
     district = spot[0] == "district"
-    what = "compounds" if district else "devices"
+    what = members or ("compounds" if district else "devices")
     return Finding(
         rule_id=rule.rule_id,
         subject=f"{spot[0]}:{spot[1]}",

@@ -121,6 +121,13 @@ async def silences_within(conn: asyncpg.Connection, rule_ids: Sequence[str], spo
     return await conn.fetch(*query.bind(rule_ids=rule_ids, level=spot[0], place_id=spot[1]))  # type: ignore[no-any-return]
 
 
+async def gateways_of_areas(
+    conn: asyncpg.Connection, areas: Sequence[str], rule_ids: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Districts with their gateways, and which of these have an open alert of silence."""
+    return await conn.fetch(*queries["gateways_of_areas"].bind(areas=areas, rule_ids=rule_ids))  # type: ignore[no-any-return]
+
+
 async def fold_watches(conn: asyncpg.Connection, device_ids: Sequence[int], subject: str) -> None:
     """Note into which incident silent devices are folded."""
     await conn.execute(*queries["fold_watches"].bind(device_ids=device_ids, subject=subject))

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 
 import asyncpg
 
@@ -59,15 +60,19 @@ async def look(
     observed_from: datetime,
     now: datetime,
     guard: Guard,
+    dead: frozenset[Spot] = frozenset(),
 ) -> Look:
-    """Look after what is due: silences that stand alone, incidents that began or ended, silences that were folded."""
+    """Look after what is due: silences that stand alone, incidents that began or ended, silences that were folded.
+
+    `dead`: districts whose gateways are (`look_at_gateways`).
+    """
     rules = catalog.of_kind("device_silent")
     armed = await watch_store.watch_new_devices(conn, now, NEW_MAX)
     due = await watch_store.due_devices(conn, now, DUE_MAX) if rules else []
     judged = await _judge_due(conn, catalog, due, ours, observed_from, now, guard)
     mutes = {one.finding.subject: (one.finding, spots_of(one.row)) for one in judged if one.finding is not None}
     mutes |= await _gone(conn, rules, ours, now, guard)
-    cells = await _fold_all(conn, catalog, mutes, ours, now, guard)
+    cells = await _fold_all(conn, catalog, mutes, ours, now, guard, dead)
     out = {f"device:{row['device_id']}" for row in due if row["folded_into"] in cells.ended}
     await _save(conn, due, judged, cells.folded, out - cells.folded.keys(), now)
     alone = [finding for subject, (finding, _) in mutes.items() if subject not in cells.folded.keys() | out]
@@ -92,7 +97,7 @@ async def _judge_due(
     arrivals = await watch_store.device_arrivals(conn, [row["device_id"] for row in placed], now - LEARN_FROM)
     gateway_ids = sorted({row["gateway_id"] for row in placed})
     passed_on = await watch_store.gateways_passed_on(conn, gateway_ids, GATEWAY_SAMPLE)
-    rule_ids = [one.rule_id for one in catalog.of_kind("gateway_silent")]
+    rule_ids = [one.rule_id for one in catalog.of_kind("gateway_silent", "cell_silent")]
     since = min((row["heard_at"] or observed_from for row in placed), default=now)
     away = await store.gateway_outages(conn, gateway_ids, since, rule_ids, now)
     judged = []
@@ -212,6 +217,61 @@ async def _save(
         await watch_store.save_watches(conn, watches)
 
 
+# ---------------------------------------------------------------------------------------------- gateways
+
+
+async def look_at_gateways(
+    conn: asyncpg.Connection,
+    catalog: Catalog,
+    ours: Sequence[Outage],
+    observed_from: datetime,
+    now: datetime,
+    guard: Guard,
+) -> tuple[list[Finding | Cleared], frozenset[Spot]]:
+    """Gateways that are silent, each for itself, or their district where most are; and those districts."""
+    alone: dict[str, tuple[Finding, str]] = {}
+    cell_rules = catalog.of_kind("cell_silent")
+    for rule in catalog.of_kind("gateway_silent"):
+        cell_ids = [one.rule_id for one in cell_rules]
+        quiet = await store.silent_gateways(conn, rule, now, observed_from, NEW_MAX, cell_ids)
+        areas = {f"gateway:{one.subject_id}": one.area for one in quiet}
+        for one in admit(rule, guard.run(rule, partial(absence.gateway_silent, rule, quiet, ours, now), [])):
+            alone[one.subject] = (one, areas[one.subject])
+    found: list[Finding | Cleared] = []
+    dead: set[Spot] = set()
+    for rule in cell_rules:
+        begun, spots = await _dead_by_gateways(conn, catalog, rule, alone, now)
+        found += begun
+        dead |= spots.keys()
+        alone = {subject: one for subject, one in alone.items() if one[1] not in spots.values()}
+    return [*(one for one, _ in alone.values()), *found], frozenset(dead)
+
+
+async def _dead_by_gateways(
+    conn: asyncpg.Connection, catalog: Catalog, rule: Rule, alone: Mapping[str, tuple[Finding, str]], now: datetime
+) -> tuple[list[Finding | Cleared], dict[Spot, str]]:
+    """Districts most of whose gateways are silent (with their codes), and what their incidents begin and take up."""
+    known = {(row["level"], row["place_id"]) for row in await watch_store.open_cells(conn, [rule.rule_id])}
+    areas = sorted({area for _, area in alone.values()})
+    gateway_rules = [one.rule_id for one in catalog.of_kind("gateway_silent")]
+    found: list[Finding | Cleared] = []
+    dead: dict[Spot, str] = {}
+    for row in await watch_store.gateways_of_areas(conn, areas, gateway_rules):
+        spot = ("district", row["district_id"])
+        own = [one for one, area in alone.values() if area == row["area"]]
+        gone = len(own) + len(row["silent_ids"])
+        if not topology.most_are(rule, gone, row["gateways"], spot in known):
+            continue
+        dead[spot] = row["area"]
+        if spot in known:
+            continue
+        count = Count(row["gateways"], gone, max(one.first_at for one in own), row["name"])
+        found += admit(rule, [topology.incident(rule, spot, count, min(one.first_at for one in own), now, "gateways")])
+        for rule_id, gateway_id in product(gateway_rules, row["silent_ids"]):
+            found.append(Cleared(rule_id, f"gateway:{gateway_id}", now, evidence={"folded_into": _subject(spot)}))
+    return found, dead
+
+
 # ---------------------------------------------------------------------------------------------- incidents
 
 
@@ -231,6 +291,7 @@ async def _fold_all(
     ours: Sequence[Outage],
     now: datetime,
     guard: Guard,
+    gateways_dead: frozenset[Spot],
 ) -> _Cells:
     cells = _Cells()
     for rule in catalog.of_kind("cell_silent"):
@@ -239,7 +300,7 @@ async def _fold_all(
             for subject, (finding, spots) in mutes.items()
             if subject not in cells.folded
         ]
-        await _fold(conn, catalog, rule, waiting, ours, now, guard, cells)
+        await _fold(conn, catalog, rule, waiting, ours, now, guard, cells, gateways_dead)
     return cells
 
 
@@ -252,6 +313,7 @@ async def _fold(
     now: datetime,
     guard: Guard,
     cells: _Cells,
+    gateways_dead: frozenset[Spot],
 ) -> None:
     """Which places are dead now: fold what is silent in them, end the incidents of those that are not any more."""
     open_cells = await watch_store.open_cells(conn, [rule.rule_id])
@@ -266,7 +328,7 @@ async def _fold(
     gateway_rules = [one.rule_id for one in catalog.of_kind("gateway_silent")]
     seen_now = now - _ours_lately(ours, now)
     counts = await watch_store.watched_places(conn, sorted(watched), rule["overdue_intervals"], seen_now, gateway_rules)
-    dead = guard.run(rule, partial(topology.dead_places, rule, counts, below, known), known)
+    dead = guard.run(rule, partial(topology.dead_places, rule, counts, below, known), known) | gateways_dead
     folded = topology.fold(mutes, dead)
     begun = folded.incidents.keys() - known
     for spot in sorted(begun):

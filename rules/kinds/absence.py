@@ -33,8 +33,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "cell_silent": Kind(
         family="absence",
-        summary="Most devices of a building or compound, or most compounds of a district, went silent: one cause, one "
-        "incident instead of one alert each.",
+        summary="Most devices of a building or compound, or most compounds or gateways of a district, are silent: one "
+        "cause, one incident instead of one alert each.",
         parameters={
             "devices_min": Parameter("devices", 5, 2, 100_000, "a place with fewer watched devices is no cell"),
             "share_min": Parameter("1", 0.6, 0.1, 1, "share of them that must be overdue"),
@@ -42,7 +42,9 @@ KINDS: Mapping[str, Kind] = {
             "overdue_intervals": Parameter(
                 "intervals", 1.5, 1, 30, "own intervals without a word that count as overdue"
             ),
-            "compounds_min": Parameter("compounds", 2, 2, 10_000, "dead compounds from which on it is the district's"),
+            "members_min": Parameter(
+                "compounds", 2, 2, 10_000, "dead compounds, or silent gateways, from which on it is the district's"
+            ),
         },
         ordered=(("share_end", "share_min"),),
         value_unit="devices",

@@ -227,29 +227,42 @@ WHERE at - previous_at > make_interval(secs => $2);
 -- Whether this process may do the tick; held until the transaction ends.
 SELECT pg_try_advisory_xact_lock(hashtext('gaswarden.rules.tick'));
 
--- silent_gateways(rule_id, now, intervals_missed, offline_min_s, observed_from, count) --
--- Gateways that may be silent and have no open alert for it, nor one closed by a person for the very same silence.
-SELECT * FROM (
+-- silent_gateways(rule_id, now, intervals_missed, offline_min_s, observed_from, count, cell_rule_ids) --
+-- Gateways that may be silent and have no open alert for it, nor one closed by a person for the very same silence;
+-- `alone_since`: when the incident of its district ended that stood for it.
+SELECT subject_id, code, area, expected_interval_s, heard_at, offline_at, alone_since FROM (
     SELECT g.gateway_id AS subject_id, g.code, g.area, g.expected_interval_s,
            coalesce(s.heard_at, $5::timestamptz) AS heard_at,
-           CASE WHEN s.state = 'offline' THEN s.last_received_at END AS offline_at
-    FROM gateway g LEFT JOIN gateway_state s ON s.gateway_id = g.gateway_id
+           CASE WHEN s.state = 'offline' THEN s.last_received_at END AS offline_at, c.alone_since
+    FROM gateway g
+    JOIN district x ON x.code = g.area
+    LEFT JOIN gateway_state s ON s.gateway_id = g.gateway_id
+    LEFT JOIN LATERAL (
+        SELECT max(a.closed_at) AS alone_since FROM alert a
+        WHERE a.rule_id = ANY($7) AND a.subject = 'district:' || x.district_id AND a.state IN ('verified', 'dismissed')
+    ) c ON true
 ) q
 WHERE (heard_at < $2::timestamptz - make_interval(secs => $3::double precision * expected_interval_s)
        OR offline_at < $2::timestamptz - make_interval(secs => $4::double precision))
   AND NOT EXISTS (
       SELECT FROM alert a WHERE a.rule_id = $1 AND a.subject = 'gateway:' || subject_id
-      AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= heard_at))
+      AND (a.state NOT IN ('verified', 'dismissed') OR a.first_at >= greatest(heard_at, alone_since)))
 ORDER BY heard_at, subject_id LIMIT $6;
 
 -- gateway_outages(gateway_ids, since, rule_ids, now) --
--- Times in which gateways were away: from a will to the next birth, and incidents of silence.
+-- Times in which gateways were away: from a will to the next birth, and incidents of their own or their district's silence.
 SELECT gateway_id, received_at AS from_at,
        coalesce(lead(received_at) OVER (PARTITION BY gateway_id ORDER BY received_at), $4::timestamptz) AS to_at, state = 'offline' AS away
 FROM gateway_event WHERE gateway_id = ANY($1) AND received_at >= $2
 UNION ALL
 SELECT gateway_id, first_at, coalesce(closed_at, $4::timestamptz), true
-FROM alert WHERE rule_id = ANY($3) AND gateway_id = ANY($1) AND subject = 'gateway:' || gateway_id;
+FROM alert WHERE rule_id = ANY($3) AND gateway_id = ANY($1) AND subject = 'gateway:' || gateway_id
+UNION ALL
+SELECT g.gateway_id, a.first_at, coalesce(a.closed_at, $4::timestamptz), true
+FROM gateway g
+JOIN district x ON x.code = g.area
+JOIN alert a ON a.subject = 'district:' || x.district_id AND a.rule_id = ANY($3)
+WHERE g.gateway_id = ANY($1);
 
 -- heard_again(rule_ids) --
 -- Open silences whose device or gateway has been heard since.

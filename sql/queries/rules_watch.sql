@@ -154,3 +154,15 @@ UPDATE device_watch SET folded_into = NULL, due_at = $2, silent_since = $2 WHERE
 -- shortest_interval() --
 -- The shortest interval at which anything should be heard, in seconds.
 SELECT least((SELECT min(expected_interval_s) FROM device), (SELECT min(expected_interval_s) FROM gateway));
+
+-- gateways_of_areas(areas, rule_ids) --
+-- Districts by code with how many gateways they have that were ever heard, which of them have an open alert of silence, when
+-- any of the others was heard last, and the district's name.
+SELECT x.district_id, x.code AS area, x.name, count(*)::int AS gateways, max(s.heard_at) AS newest_at,
+       coalesce(array_agg(g.gateway_id) FILTER (WHERE a.alert_id IS NOT NULL), '{}') AS silent_ids
+FROM district x
+JOIN gateway g ON g.area = x.code
+JOIN gateway_state s ON s.gateway_id = g.gateway_id
+LEFT JOIN alert a ON a.rule_id = ANY($2) AND a.subject = 'gateway:' || g.gateway_id AND a.state NOT IN ('verified', 'dismissed')
+WHERE x.code = ANY($1)
+GROUP BY x.district_id, x.code, x.name;

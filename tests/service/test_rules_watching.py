@@ -180,3 +180,40 @@ async def test_single_silences_are_taken_up_by_the_incident_and_come_back(
     await tick(pool, back)
     await tick(pool, back + timedelta(minutes=1))
     assert [row for row in await found(conn) if row[2] == "open"] == [("device_silent", f"device:{meters[0]}", "open")]
+
+
+async def test_most_gateways_of_a_district_are_one_incident_too(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """One gateway was silent before, then two more: the district is the incident; who stays silent comes out."""
+    names = ("GW-2", "GW-3", "GW-4")
+    others = [
+        await insert(conn, "gateway", "gateway_id", code=name, area="D01", expected_interval_s=86_400) for name in names
+    ]
+
+    async def heard(gateway_id: int, at: datetime) -> None:
+        town.gateway_id = gateway_id
+        await town.gateway_heard(at)
+        await town.batch(received_at=at)
+
+    ids = [town.gateway_id, *others]
+    for gateway_id, days in zip(ids, (3, 1, 1, 0), strict=True):
+        await heard(gateway_id, ago(days=days))
+    await tick(pool)
+    assert await found(conn) == [("gateway_silent", f"gateway:{ids[0]}", "open")]
+    later = NOW + timedelta(days=2)
+    for hours in (24, 47):
+        await heard(ids[3], NOW + timedelta(hours=hours))
+    await tick(pool, later)
+    district_id = await conn.fetchval("SELECT district_id FROM district")
+    cell = ("cell_silent", f"district:{district_id}")
+    assert await found(conn) == [("gateway_silent", f"gateway:{ids[0]}", "verified"), (*cell, "open")]
+    await tick(pool, later + timedelta(minutes=1))
+    assert len(await found(conn)) == 2
+    for gateway_id in ids[1:]:
+        await heard(gateway_id, later + timedelta(minutes=2))
+    await tick(pool, later + timedelta(minutes=3))
+    await tick(pool, later + timedelta(minutes=4))
+    states = await found(conn)
+    assert (*cell, "verified") in states
+    assert [row for row in states if row[2] == "open"] == [("gateway_silent", f"gateway:{ids[0]}", "open")]
