@@ -8,7 +8,19 @@ import asyncpg
 import psycopg
 import typer
 
-from app.commands import commanding, decode, desk, gateways, history, people, proof, service, storage, telemetry
+from app.commands import (
+    commanding,
+    decode,
+    desk,
+    gateways,
+    history,
+    moving_in,
+    people,
+    proof,
+    service,
+    storage,
+    telemetry,
+)
 from app.commands.terminal import WentWrong, say
 from app.compose import CannotStart
 from app.demo.command import demo
@@ -49,8 +61,8 @@ cli.command()(service.run)
 cli.command()(service.check)
 cli.command()(service.migrate)
 cli.command()(demo)
-cli.command("import")(desk.import_registry)
-cli.command("import-readings")(history.import_readings)
+cli.add_typer(moving_in.imports, name="import")
+cli.command("import-readings", hidden=True)(history.import_readings)  # as it was called at first
 cli.add_typer(storage.storage, name="storage")
 cli.command("ledger")(telemetry.show_ledger)
 cli.command()(decode.decode)

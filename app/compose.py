@@ -153,7 +153,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *AlertRoutes(pool, default_catalog()).table(),
         *StrangerRoutes(pool).table(),  # before `/devices/{device_id}`
         *IngestRoutes(pool).table(),
-        *ProofRoutes(pool).table(),
+        *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
     ]

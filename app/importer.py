@@ -1,4 +1,4 @@
-"""`gaswarden import`: a folder of CSV files -> the registry, in one transaction, every bad row told with its reason.
+"""`gaswarden import registry`: a folder of CSV files -> the registry, in one transaction, every bad row told why.
 
 The files are UTF-8 (with or without a byte order mark), separated by commas or semicolons, with a header. What a row
 must look like and how it is saved belong to the packages that own the tables; this module reads, validates, reports.

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from ingest.directory import Directory
+from ingest.directory import Directory, gateway_named
 from ingest.marks import mark_report
 from ingest.model import (
     EARLIEST,
@@ -99,6 +99,6 @@ def _gateway_of(topic: str, content: Rejected, directory: Directory) -> Gateway 
     """The registered gateway that the source of a foreign message names, or a native topic, for the ledger."""
     if content.gateway is not None:
         return directory.gateway(content.gateway)
-    parts = topic.split("/")
-    gateway = directory.gateway(parts[3]) if len(parts) > 3 and topic.startswith("gas/v1/") else None
-    return gateway if gateway is not None and gateway.area == parts[2] else None
+    named = gateway_named(topic, content)
+    gateway = directory.gateway(named) if named is not None else None
+    return gateway if gateway is not None and gateway.area == topic.split("/")[2] else None

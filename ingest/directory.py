@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ingest.model import Decoded, Device, Event, Foreign, Gateway, Message, Report
+from ingest.model import Device, Event, Foreign, Gateway, Message, Rejected, Report
 
 _ABSENT_MAX = 200_000
 
@@ -40,7 +40,8 @@ class Directory:
             if isinstance(content, Foreign):
                 _add_foreign(message.topic, content, gateways, devices)
                 continue
-            if not isinstance(content, Decoded):
+            if isinstance(content, Rejected):
+                gateways |= {code for code in (gateway_named(message.topic, content),) if code is not None}
                 continue
             if content.gateway not in self._gateways:
                 gateways.add(content.gateway)
@@ -84,6 +85,14 @@ class Directory:
             self._absent.pop(key, None)
         else:
             self._absent[key] = now_s
+
+
+def gateway_named(topic: str, content: Rejected) -> str | None:
+    """The gateway that a message which cannot be read came through: its source says, or a native topic."""
+    if content.gateway is not None:
+        return content.gateway
+    parts = topic.split("/", 4)
+    return parts[3] if len(parts) > 3 and topic.startswith("gas/v1/") else None
 
 
 def _add_foreign(topic: str, content: Foreign, gateways: set[str], devices: set[Identity]) -> None:

@@ -1,16 +1,17 @@
 """HTTP of the proof: what became of a message, conflicts, quarantine, and what validation found."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ingest import quarantine, tracing
+from ingest import quarantine, refusals, tracing
 from ingest.model import QuarantineReason
 from ingest.phrases import finding_words
+from ingest.sources import SourceParams
 from ingest.trace import Outcome, Subject
 from ingest.validation import Rule
 from sql import queries
@@ -146,6 +147,28 @@ class QuarantinePage(_Frozen):
     next: int | None
 
 
+class GaveWayQuery(_Frozen):
+    """Of which gateway."""
+
+    gateway: str | None = Field(None, max_length=64, pattern=_TEXT)
+
+
+class GaveWayAnswer(_Frozen):
+    """Messages of one gateway ('?': of none that is registered) and reason: how many came, how many are not kept."""
+
+    gateway: str
+    reason: QuarantineReason
+    messages: int
+    discarded: int
+    last_received_at: datetime
+
+
+class GaveWayPage(_Frozen):
+    """What is no longer kept, most first."""
+
+    items: list[GaveWayAnswer]
+
+
 class FormQuery(_Frozen):
     """How a payload is shown."""
 
@@ -214,8 +237,9 @@ class FindingPage(_Frozen):
 class ProofRoutes:
     """Handlers that show what became of messages and readings."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, sources: Sequence[SourceParams] = ()) -> None:
         self._pool = pool
+        self._sources = sources
 
     def table(self) -> list[Route]:
         """Method, path, roles and handler of each route; fixed paths before those with a parameter."""
@@ -224,6 +248,7 @@ class ProofRoutes:
             ("GET", "/conflicts", _OFFICE, self.conflicts),
             ("GET", "/quarantine", _OFFICE, self.quarantine),
             ("POST", "/quarantine/replay", _ADMINISTRATORS, self.replay),
+            ("GET", "/quarantine/discarded", _OFFICE, self.discarded),
             ("GET", "/quarantine/{quarantine_id}", _OFFICE, self.quarantined),
             ("GET", "/devices/{device_id}/validation", _EVERYBODY, self.validation),
         ]
@@ -283,6 +308,12 @@ class ProofRoutes:
         items = [_shown(row, "text", _SHOWN_BYTES) for row in rows[: query.limit]]
         return QuarantinePage(items=items, next=items[-1].quarantine_id if len(rows) > query.limit else None)
 
+    async def discarded(self, query: GaveWayQuery, actor: Actor) -> GaveWayPage:
+        """Messages that gave way to newer ones of their gateway and reason: counted, and no longer kept."""
+        async with self._pool.acquire() as conn:
+            rows = await refusals.gave_way(conn, actor, query.gateway)
+        return GaveWayPage(items=[GaveWayAnswer.model_validate(dict(row)) for row in rows])
+
     async def quarantined(self, quarantine_id: int, query: FormQuery, actor: Actor) -> QuarantinedAnswer:
         """One quarantined message whole, its payload as text or in hexadecimal."""
         async with self._pool.acquire() as conn:
@@ -297,10 +328,10 @@ class ProofRoutes:
             raise Conflict("a replay is for the whole city, and this account is for some areas")
         now = datetime.now(UTC)
         if not body.preview:
-            outcome = await quarantine.replay(self._pool, actor, now, body.ids, body.reason)
+            outcome = await quarantine.replay(self._pool, actor, now, body.ids, body.reason, self._sources)
             return ReplayAnswer(preview=False, messages=sum(outcome.values()), outcome=dict(outcome), items=[])
         async with self._pool.acquire() as conn:
-            prospects = await quarantine.preview(conn, now, body.ids, body.reason)
+            prospects = await quarantine.preview(conn, now, body.ids, body.reason, self._sources)
         would = Counter("would be stored" if one.reason is None else f"still {one.reason.value}" for one in prospects)
         shown = [ProspectAnswer.model_validate(one, from_attributes=True) for one in prospects[:_SHOWN_PROSPECTS]]
         return ReplayAnswer(preview=True, messages=len(prospects), outcome=dict(would), items=shown)

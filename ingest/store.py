@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 import asyncpg
 
 from ingest.directory import Identity
-from ingest.formats import message_digest
 from ingest.model import (
     NO_GATEWAY,
     Bound,
@@ -17,7 +16,6 @@ from ingest.model import (
     Gateway,
     GatewayStatus,
     Message,
-    Refused,
 )
 from ingest.rows import (
     FROZEN_COLUMNS,
@@ -207,41 +205,6 @@ async def touch_gateways(conn: asyncpg.Connection, heard: dict[int, tuple[dateti
     await conn.execute(
         *queries["touch_gateways"].bind(gateway_ids=list(heard), received_ats=received_ats, heard_ats=heard_ats)
     )
-
-
-async def keep_in_quarantine(conn: asyncpg.Connection, refused: Sequence[Refused], batch_id: int) -> None:
-    """Keep these messages whole with their reasons; the same bytes on the same topic are one row, counted."""
-    same: dict[bytes, list[Refused]] = defaultdict(list)
-    for one in refused:
-        message = one.message
-        same[message.digest or message_digest(message.topic, message.payload)].append(one)
-    last = [group[-1] for group in same.values()]
-    await conn.execute(
-        *queries["keep_in_quarantine"].bind(
-            digests=list(same),
-            topics=[one.message.topic for one in last],
-            gateways=[one.gateway.code if one.gateway else _gateway_word(one.message.topic) for one in last],
-            payloads=[one.message.payload for one in last],
-            sizes=[one.message.payload_bytes for one in last],
-            reasons=[one.rejected.reason.value for one in last],
-            details=[_storable(one.rejected.detail) for one in last],
-            decoders=[one.rejected.decoder for one in last],
-            firsts=[min(one.message.received_at for one in group) for group in same.values()],
-            lasts=[max(one.message.received_at for one in group) for group in same.values()],
-            times=[len(group) for group in same.values()],
-            batch_id=batch_id,
-        )
-    )
-
-
-def _gateway_word(topic: str) -> str:
-    parts = topic.split("/")
-    return parts[3][:64] or NO_GATEWAY if len(parts) > 3 and topic.startswith("gas/v1/") else NO_GATEWAY
-
-
-def _storable(text: str) -> str:
-    """Text as PostgreSQL can keep it: no NUL, no lone surrogates, at most 1000 characters."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:1000]
 
 
 async def mark_replayed(

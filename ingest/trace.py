@@ -58,6 +58,7 @@ class Trace:
     unreadable: tuple[dict[str, Any], ...] = ()  # in quarantine, name the device, tell no moment that we can read
     gaps: tuple[Gap, ...] = ()
     ledger: tuple[dict[str, Any], ...] = ()
+    gave_way: int = 0  # refused messages of the gateway that are no longer kept, so that nobody can look into them
 
     @property
     def outcome(self) -> Outcome:
@@ -105,6 +106,9 @@ def _parts(trace: Trace) -> Iterator[str]:
             yield _unknown(trace)
     if trace.unreadable and trace.outcome in {Outcome.MISSING, Outcome.PERHAPS_QUARANTINED}:
         yield f"A message that names the device and no moment that can be read {_quarantined(trace.unreadable)}"
+    if trace.gave_way and trace.outcome in {Outcome.MISSING, Outcome.UNKNOWN}:
+        lost, gateway = _messages(trace.gave_way), trace.subject.gateway
+        yield f"{lost} of {gateway} were refused and are no longer kept: it may be one of them."
 
 
 def _stored(trace: Trace) -> Iterator[str]:

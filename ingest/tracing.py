@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from ingest import quarantine
+from ingest import quarantine, refusals
 from ingest.formats import read_message
 from ingest.model import Decoded, Report
 from ingest.trace import Subject, Trace, gaps_in
@@ -43,6 +43,7 @@ async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor,
         unreadable=unreadable,
         gaps=gaps_in([(row["at"], row["seq"]) for row in numbered]),
         ledger=await _ledger(conn, subject, exact or next(iter(events), None), at),
+        gave_way=sum(row["discarded"] for row in await refusals.gave_way(conn, actor, subject.gateway)),
     )
 
 

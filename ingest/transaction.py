@@ -10,6 +10,7 @@ import asyncpg
 from ingest import store
 from ingest.binding import refuse_as_unstorable
 from ingest.model import Bound, Disposition, Gateway, Refused, Tally
+from ingest.refusals import keep_refused
 from ingest.rows import span
 from ingest.states import fold_facts, fold_gateways
 from ingest.strangers import keep_strangers
@@ -62,7 +63,7 @@ async def write_batch(
     refused = [one for one in judged if isinstance(one, Refused)] + part.refused
     others = await keep_strangers(conn, refused, batch_id)
     if others:
-        await store.keep_in_quarantine(conn, others, batch_id)
+        await keep_refused(conn, others, batch_id)
     dispositions = _dispositions(part, refused)
     if replayed_at is not None:
         await _mark_replayed(conn, part.bounds, replayed_at, batch_id)

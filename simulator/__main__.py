@@ -53,7 +53,7 @@ def registry(
     days: Days = 12,
     now: Now = None,
 ) -> None:
-    """Write the registry CSV files that `gaswarden import` reads, and city.json for the other commands."""
+    """Write the registry CSV files that `gaswarden import registry` reads, and city.json for the other commands."""
     params = CityParams(_moment(now), seed, homes, gateways, inspectors, days)
     write_registry(build_city(params), directory)
     document = asdict(params) | {"now": params.now.isoformat()}

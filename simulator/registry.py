@@ -1,4 +1,4 @@
-"""Writes a city as the registry CSV files that `gaswarden import` reads."""
+"""Writes a city as the registry CSV files that `gaswarden import registry` reads."""
 
 import csv
 from collections.abc import Iterable

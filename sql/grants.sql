@@ -44,6 +44,12 @@ DO $$ BEGIN
         GRANT UPDATE ON unregistered_device TO gaswarden_app;
     END IF;
 END $$;
+-- One row for what of a gateway is refused for one reason, counted up. (Older schemas have no such table.)
+DO $$ BEGIN
+    IF to_regclass('refusal') IS NOT NULL THEN
+        GRANT UPDATE ON refusal TO gaswarden_app;
+    END IF;
+END $$;
 -- A finding is withdrawn when it does not hold any more. (Schemas before 0006 have neither table.)
 DO $$ BEGIN
     IF to_regclass('reading_validation') IS NOT NULL THEN

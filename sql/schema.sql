@@ -254,6 +254,21 @@ CREATE TABLE unregistered_device (
     CONSTRAINT unregistered_device_key UNIQUE (gateway, family, code)
 ) WITH (fillfactor = 80);
 
+-- Refusal: what came through one registered gateway ('?': through none) and was refused for one reason, counted for ever.
+-- Its newest messages are kept whole in quarantine, older ones give way to them. Large payloads have places of their own.
+CREATE TABLE refusal (
+    refusal_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    gateway            text NOT NULL,
+    reason             text NOT NULL,
+    large              boolean NOT NULL,                 -- payloads beyond 4 KiB
+    first_received_at  timestamptz NOT NULL,
+    last_received_at   timestamptz NOT NULL,
+    messages           bigint NOT NULL,                  -- refused, repeats included
+    placed             bigint NOT NULL DEFAULT 0,        -- messages that got a place in quarantine so far
+    discarded          bigint NOT NULL DEFAULT 0,        -- messages that gave way to newer ones before they were replayed
+    CONSTRAINT refusal_key UNIQUE (gateway, reason, large)
+) WITH (fillfactor = 80);
+
 -- Quarantine: messages we could not store, whole, with the reason. The same bytes on the same topic are one row, counted.
 -- waiting -> replayed (after a device is registered or a decoder is mended)
 CREATE TABLE quarantine (
@@ -276,8 +291,11 @@ CREATE TABLE quarantine (
     replay_batch_id    bigint,
     unregistered_id    bigint REFERENCES unregistered_device,
     place              int,
+    refusal_id         bigint REFERENCES refusal,
     -- rule: an unregistered device has a fixed number of places for its messages; the newest takes the oldest's
-    CONSTRAINT quarantine_place_key UNIQUE (unregistered_id, place)
+    CONSTRAINT quarantine_place_key UNIQUE (unregistered_id, place),
+    -- rule: a gateway has a fixed number of places for what is refused for one reason; the newest takes the oldest's
+    CONSTRAINT quarantine_refusal_place_key UNIQUE (refusal_id, place)
 );
 -- serves: the waiting list, newest first, by reason
 CREATE INDEX quarantine_waiting_idx ON quarantine (reason, last_received_at DESC) WHERE replayed_at IS NULL;

@@ -1,4 +1,4 @@
-"""`gaswarden import-readings`: old readings from CSV or Parquet files, so that a utility can move in."""
+"""`gaswarden import readings`: old readings from CSV or Parquet files, so that a utility can move in."""
 
 import asyncio
 import csv

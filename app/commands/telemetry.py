@@ -22,7 +22,7 @@ from app.commands.terminal import (
     with_pool,
 )
 from app.settings import Settings
-from ingest import ledger, quarantine
+from ingest import ledger, quarantine, refusals
 from ingest.model import QuarantineReason
 from sql.errors import NotFound
 
@@ -113,8 +113,8 @@ def quarantine_list(
     first, last = as_moment(since), as_moment(until)
     _check_reason(reason)
 
-    async def page(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-        return await quarantine.search(
+    async def page(conn: asyncpg.Connection) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
+        found = await quarantine.search(
             conn,
             console_actor(),
             reason=reason,
@@ -126,18 +126,45 @@ def quarantine_list(
             since=first,
             until=last,
         )
+        return found, await refusals.gave_way(conn, console_actor(), gateway)
 
-    found = with_connection(context, page)
+    found, gone = with_connection(context, page)
     if as_json:
         show_json([{key: value for key, value in row.items() if key != "payload"} for row in found])
         return
     columns = ["quarantine_id", "reason", "detail", "topic", "times", "last_received_at", "replayed_at"]
     show_table("Quarantine", columns, [[row[column] for column in columns] for row in found])
+    if gone:
+        lost = sum(row["discarded"] for row in gone)
+        say(f"{lost:,} older messages gave way to newer ones: see `gaswarden quarantine discarded`")
 
 
 def _check_reason(reason: str | None) -> None:
     if reason is not None and reason not in set(QuarantineReason):
         raise typer.BadParameter(f"{reason} is no reason: they are {', '.join(QuarantineReason)}")
+
+
+@quarantine_commands.command("discarded")
+def quarantine_discarded(
+    context: typer.Context,
+    gateway: Annotated[str | None, typer.Option(help="Only of this gateway ('?': of none we know).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show of which gateways and reasons older messages gave way to newer ones: counted, no longer kept.
+
+    Devices that are not registered have bounds of their own: `gaswarden device unregistered`.
+    Exit codes: 0 shown, 1 the database does not answer, 2 wrong usage or settings.
+    """
+
+    async def look(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+        return await refusals.gave_way(conn, console_actor(), gateway)
+
+    found = [dict(row) for row in with_connection(context, look)]
+    if as_json:
+        show_json(found)
+        return
+    columns = ["gateway", "reason", "messages", "discarded", "last_received_at"]
+    show_table("No longer kept", columns, [[row[name] for name in columns] for row in found])
 
 
 @quarantine_commands.command("show")

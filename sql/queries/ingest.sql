@@ -216,18 +216,6 @@ ON CONFLICT (device_id) DO UPDATE SET
     leak_level = CASE WHEN excluded.leak_at > d.leak_at OR d.leak_at IS NULL THEN excluded.leak_level ELSE d.leak_level END,
     leak_at = greatest(d.leak_at, excluded.leak_at);
 
--- keep_in_quarantine(digests, topics, gateways, payloads, sizes, reasons, details, decoders, firsts, lasts, times, batch_id) --
--- Keep what could not be stored; the same bytes on the same topic are counted on their row, and wait again.
-INSERT INTO quarantine AS q (digest, topic, gateway, payload, payload_bytes, reason, detail, decoder, first_received_at,
-                             last_received_at, times, batch_id)
-SELECT i.*, $12
-FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-            $9::timestamptz[], $10::timestamptz[], $11::int[]) AS i (digest)
-ORDER BY i.digest
-ON CONFLICT (digest) DO UPDATE SET
-    times = q.times + excluded.times, reason = excluded.reason, detail = excluded.detail, decoder = excluded.decoder,
-    last_received_at = greatest(q.last_received_at, excluded.last_received_at), replayed_at = NULL, replay_batch_id = NULL;
-
 -- add_to_ledger(days, slot, gateways, received, stored, duplicate, late, conflict, quarantined) --
 -- Add a batch's counts to its days and gateways.
 INSERT INTO ledger AS l (day, slot, gateway, received, stored, duplicate, late, conflict, quarantined)

@@ -1,4 +1,4 @@
-"""`gaswarden import` on a real database: all of it, again, with bad rows, strictly."""
+"""`gaswarden import registry` on a real database: all of it, again, with bad rows, strictly."""
 
 import asyncio
 import json

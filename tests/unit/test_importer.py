@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
+from typer.testing import CliRunner
 
+from app.cli import cli
 from app.importer import FILES, BadRow, read_rows
 
 
@@ -91,3 +93,21 @@ def test_files_come_in_the_order_of_their_references() -> None:
         "installations.csv",
         "inspectors.csv",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (["import", "registry", "folder"], "districts.csv"),
+        (["import", "folder"], "districts.csv"),
+        (["import", "--strict", "folder"], "districts.csv"),
+        (["import", "readings", "file.csv"], "CSV or Parquet files"),
+        (["import-readings", "file.csv"], "CSV or Parquet files"),
+        (["import"], "registry"),
+    ],
+)
+def test_the_words_of_importing(words: list[str], about: str) -> None:
+    """Registry and readings are imported by their names, and by the words that were there first."""
+    result = CliRunner().invoke(cli, [*words, "--help"])
+    assert result.exit_code == 0
+    assert about in result.output
