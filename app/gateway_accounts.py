@@ -13,6 +13,7 @@ import shlex
 import signal
 import stat
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,9 @@ from app.embedded.secrets import replace_file
 
 _KINDS = "(readings|events|status)"
 _EXCHANGE = "amq.topic"
+# As a host of Sparkplug the workers ask nodes for births, and say that they are there (docs/formats.md). RabbitMQ
+# exchanges '.' and '/': the topic spBv1.0/STATE/gaswarden is the routing key spBv1/0.STATE.gaswarden.
+_SPARKPLUG_HOST = r"^spBv1/0\.([^.]+\.NCMD\.[^.]+|STATE\.[^.]+)$"
 
 
 class GatewayParams(BaseModel):
@@ -124,7 +128,7 @@ def rabbitmq_gateway(name: str, password: str, vhost: str = "/") -> list[Call]:
 def rabbitmq_worker(name: str, password: str, vhost: str = "/") -> list[Call]:
     """Calls that make the account of the ingest workers: sessions of their own, deaf to what gateways are told."""
     session = "mqtt-subscription-gaswarden-ingest-[A-Za-z0-9_-]+qos[01]"
-    return _rabbitmq_account(name, password, vhost, session, "^$", r"^(?!gas\.v1\..*\.commands$).*")
+    return _rabbitmq_account(name, password, vhost, session, _SPARKPLUG_HOST, r"^(?!gas\.v1\..*\.commands$).*")
 
 
 def rabbitmq_password(name: str, password: str, vhost: str = "/") -> list[Call]:
@@ -163,15 +167,30 @@ def _others(lines: list[str], name: str) -> list[str]:
 
 
 def _without_block(lines: list[str], name: str) -> list[str]:
-    """The lines but those from `user NAME` to the next block; general rules before the first block are kept."""
+    """The lines but those from `user NAME` to the next block; general rules before the first block are kept.
+
+    A remark among a block's rules is the block's; one that stands before the next block, or at the end, is that one's.
+    """
     kept: list[str] = []
+    remarks: list[str] = []
     inside = False
     for line in lines:
-        if line.startswith(("user ", "pattern ", "#")):
-            inside = line.split(None, 1)[1:] == [name] and line.startswith("user ")
-        if not inside:
+        words = line.split()
+        if words and words[0] in {"user", "pattern"}:
+            kept += remarks if not kept or kept[-1].strip() else _without_leading_blanks(remarks)
+            remarks = []
+            inside = words == ["user", name]
+        if inside and (not words or words[0].startswith("#")):
+            remarks.append(line)
+        elif inside:
+            remarks = []
+        else:
             kept.append(line)
-    return kept
+    return kept + [line for line in remarks if line.strip()]
+
+
+def _without_leading_blanks(lines: list[str]) -> list[str]:
+    return list(dropwhile(lambda line: not line.strip(), lines))
 
 
 def _rewrite(path: Path, lines: list[str]) -> None:

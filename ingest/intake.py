@@ -1,11 +1,12 @@
 """The intake of foreign messages: each is read by its source; those of Sparkplug take their turn in their sequence.
 
-Pure but for its memory: time comes in. What it remembers is lost with the process, and nothing depends on it that
-was acknowledged: a message that waits for its turn is not acknowledged before it had it.
+Pure but for its memory: time comes in. What of it must outlive the process (ingest/remembering.py) comes back by
+`resume`; a message that waits for its turn is not acknowledged before it had it.
 """
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from ingest.sources import SourceParams, source_of
 _REMEMBERED = 10_000
 _REMEMBERED_BYTES_MAX = 8_192
 _SOURCES_REMEMBERED = 10_000
+ARRIVALS_REMEMBERED = 20_000  # of a slot, over a restart; a message takes one or two
 Receipt = tuple[object, int] | None
 
 
@@ -47,7 +49,15 @@ def read_foreign(
         kept = payload[:KEPT_BYTES_OF_LARGE]
         return Message(topic, kept, received_at, rejected, receipt, size, digest, quarantine_id)
     content = _read(source, topic, payload)
-    return Message(topic, payload, received_at, content, receipt, len(payload), None, quarantine_id)
+    key = sender_key(content)
+    return Message(topic, payload, received_at, content, receipt, len(payload), None, quarantine_id, key)
+
+
+def sender_key(content: Foreign) -> bytes | None:
+    """A digest of the sender's own key of a message, which its repeat in other words has as well; None: it has none."""
+    if content.understood is None or not content.understood.message_key:
+        return None
+    return hashlib.sha256(f"{content.source.device_family()}\0{content.understood.message_key}".encode()).digest()
 
 
 def _read(source: SourceParams, topic: str, payload: bytes) -> Foreign:
@@ -83,8 +93,18 @@ class Intake:
         self._host = host
         self._states = {id(one): HostState() for one in sources if one.form is FOREIGN["sparkplug"]}
         self._waiting: dict[int, tuple[Heard, Message, SourceParams]] = {}
-        self._seen: OrderedDict[object, _Known] = OrderedDict()
+        self._seen: OrderedDict[bytes, _Known] = OrderedDict()
         self._source_of: OrderedDict[str, SourceParams | None] = OrderedDict()
+        self._arrived: Mapping[bytes, datetime] = {}
+
+    def resume(self, words: Iterable[tuple[str, bytes]], arrived: Mapping[bytes, datetime]) -> None:
+        """Begin where another process ended: births and deaths of Sparkplug nodes, first arrivals by key."""
+        words = list(words)
+        for source in self._sources:
+            if id(source) in self._states:
+                own = [word for word in words if self._source(word[0]) is source]
+                self._states[id(source)] = self._host.resume(own)
+        self._arrived = arrived
 
     def connecting(self, at: datetime) -> Request | None:
         """The will to give at CONNECT, when one of the sources is Sparkplug; our own birth is put among `requests`."""
@@ -109,6 +129,8 @@ class Intake:
             return [Message(topic, payload, received_at, rejected, receipt, len(payload))]
         digest = message_digest(topic, payload)
         known = self._seen.get(digest) if again else None
+        if again and known is None:
+            received_at = self._arrived.get(digest, received_at)
         if id(source) in self._states and len(payload) <= PAYLOAD_BYTES_MAX:
             return self._in_turn(source, topic, payload, received_at, receipt, digest, known)
         if known is not None:
@@ -144,11 +166,11 @@ class Intake:
     def _remembered(self, digest: bytes, message: Message) -> Message:
         """Remember what a message said, so that its repeat is the same; a sender's key tells repeats in other words."""
         content = message.content
-        key: object = None
-        if isinstance(content, Foreign) and content.understood is not None and content.understood.message_key:
-            key = (content.source.device_family(), content.understood.message_key)
-            if key in self._seen:
-                return replace(message, received_at=self._seen[key].received_at)
+        key = message.sender_key
+        if key is not None and key in self._seen:
+            return replace(message, received_at=self._seen[key].received_at)
+        if key is not None and key in self._arrived:
+            message = replace(message, received_at=self._arrived[key])
         if isinstance(content, Foreign | Rejected) and message.payload_bytes <= _REMEMBERED_BYTES_MAX:
             known = _Known(message.received_at, content)
             self._seen |= {one: known for one in (digest, key) if one is not None}
@@ -178,7 +200,8 @@ class Intake:
         except Undecodable as error:
             content = Foreign(source, form, None, str(error))
             return [Message(topic, payload, received_at, content, receipt, len(payload))]
-        message = Message(topic, payload, received_at, Foreign(source, form, stepped.own), receipt, len(payload))
+        own = Foreign(source, form, stepped.own)
+        message = Message(topic, payload, received_at, own, receipt, len(payload), sender_key=sender_key(own))
         if stepped.waits is not None:
             self._waiting[id(stepped.waits)] = (stepped.waits, message, source)
         ready = self._advance(source, stepped)
@@ -206,5 +229,6 @@ class Intake:
         return ready
 
     def _with_words(self, message: Message, source: SourceParams, said: Understood) -> Message:
-        message = replace(message, content=Foreign(source, source.form.name, said))
+        content = Foreign(source, source.form.name, said)
+        message = replace(message, content=content, sender_key=sender_key(content))
         return self._remembered(message_digest(message.topic, message.payload), message)

@@ -172,7 +172,8 @@ class Message:
     """One delivery: the bytes, when they arrived, what they say, and the receipt to acknowledge them with.
 
     Of a payload above the limit only the first bytes are kept, with the digest and the length of the whole.
-    `receipt` is (connection, packet id); None when nobody waits for an acknowledgement.
+    `receipt` is (connection, packet id); None when nobody waits for an acknowledgement. `sender_key` is the sender's
+    own key of the message, where its format has one: the same for a repeat in other words.
     """
 
     topic: str
@@ -183,6 +184,7 @@ class Message:
     payload_bytes: int = 0
     digest: bytes | None = None
     quarantine_id: int | None = None
+    sender_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

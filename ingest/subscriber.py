@@ -9,7 +9,7 @@ import gc
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ from ingest.model import (
     Rejected,
     Tally,
 )
+from ingest.remembering import remember, resume
 from ingest.settling import judge_message
 from ingest.sources import SourceParams, check_sources
 from ingest.transaction import write_batch
@@ -133,8 +134,10 @@ async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) ->
             lanes.create_task(_work(rest), name="ingest readings")
             if params.own_sources:
                 intake = Intake(params.own_sources, Host(params.sparkplug_host))
-                sources = _Worker(pool, params, broker, Lane.of_sources(params), intake=intake)
-                lanes.create_task(_work(sources), name="ingest sources")
+                lane = Lane.of_sources(params)
+                sources = _Worker(pool, params, broker, lane, intake=intake)
+                begun = _work(sources, resume(pool, intake, lane.slot, params.retry_max_s))
+                lanes.create_task(begun, name="ingest sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,9 @@ def _shared(params: "IngestParams", filters: Iterable[str]) -> tuple[str, ...]:
     return tuple(filters if params.share_name is None else (f"$share/{params.share_name}/{one}" for one in filters))
 
 
-async def _work(worker: "_Worker") -> None:
+async def _work(worker: "_Worker", before: Awaitable[None] | None = None) -> None:
+    if before is not None:
+        await before
     async with asyncio.TaskGroup() as background:
         background.create_task(worker.follow_registry(), name="ingest registry")
         worker.committer = background.create_task(worker.commit_batches(), name="ingest commits")
@@ -485,6 +490,8 @@ class _Worker:
         if self._unanswered and await self._is_committed(conn, self._unanswered, messages):
             return self._unanswered
         batch_id = await store.next_batch_id(conn)
+        if self._intake is not None:
+            await remember(conn, slot, judged, batch_id)
         tally = await write_batch(conn, slot, batch_id, judged, expect_repeats=self._expect_repeats)
         self._unanswered = tally
         return tally

@@ -50,6 +50,12 @@ DO $$ BEGIN
         GRANT UPDATE ON refusal TO gaswarden_app;
     END IF;
 END $$;
+-- What a worker must know of other formats after a restart. (Older schemas have neither table.)
+DO $$ BEGIN
+    IF to_regclass('sparkplug_word') IS NOT NULL THEN
+        GRANT UPDATE ON sparkplug_word, foreign_arrival TO gaswarden_app;
+    END IF;
+END $$;
 -- A finding is withdrawn when it does not hold any more. (Schemas before 0006 have neither table.)
 DO $$ BEGIN
     IF to_regclass('reading_validation') IS NOT NULL THEN

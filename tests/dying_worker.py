@@ -1,6 +1,7 @@
 """`python -m tests.dying_worker STEP`: an ingest worker that ends itself without a word at one step of its pipeline.
 
 The steps are found from outside, by wrapping the functions that the worker calls; the product knows nothing of it.
+With DYING_SOURCE it reads messages of that format as well.
 """
 
 import asyncio
@@ -13,9 +14,10 @@ import uvloop
 
 from ingest import store
 from ingest.client import BrokerConnection, BrokerParams
+from ingest.sources import SourceParams
 from ingest.subscriber import run
 from sql.pool import open_pool
-from tests.ingest_city import quick_params
+from tests.ingest_city import AREA, quick_params
 
 STEPS = ("before the transaction", "after COPY", "before COMMIT", "after COMMIT", "in mid-acknowledge")
 ENDED = 77
@@ -60,12 +62,16 @@ def arrange(step: str) -> None:
             _ending_in_acknowledge(0.0)
         case "in mid-acknowledge":
             _ending_in_acknowledge(0.5)
+        case "acknowledged":
+            _ending_in_acknowledge(1.0)
         case _:
             raise SystemExit(f"no step {step}")
 
 
 async def main() -> None:
-    params = quick_params(batch={"age_max_s": 1.0})
+    word = os.environ.get("DYING_SOURCE")
+    sources = (SourceParams(format=word, area=AREA),) if word else ()
+    params = quick_params(batch={"age_max_s": 1.0}, sources=sources)
     async with open_pool(os.environ["DATABASE_URL"], application_name="dying") as pool:
         await run(pool, params, BrokerParams.from_url(os.environ["MQTT_URL"]))
 

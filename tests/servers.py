@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
+import pytest
 from psycopg import sql as pg
 
 from app.embedded import EmbeddedError, EmbeddedServers, default_directory
@@ -136,12 +137,29 @@ def _clear_left_behind(folder: Path) -> None:
 
 @contextmanager
 def database_server(environ: Mapping[str, str], servers: EmbeddedServers | None) -> Iterator[DatabaseServer]:
-    """The server of DATABASE_URL (its role must be allowed to make databases), else the throwaway one."""
+    """The server of DATABASE_URL (its role must be allowed to make databases), else the throwaway one.
+
+    Ends the run with one sentence when that server has jobs of its own: they hold the database that tests are copied
+    from, and run behind a test's back.
+    """
     if url := environ.get("DATABASE_URL"):
+        if (workers := background_workers(url)) > 0:
+            pytest.exit(
+                f"DATABASE_URL: this server runs TimescaleDB's background jobs ({workers} workers); tests need one "
+                "with timescaledb.max_background_workers = 0",
+                returncode=4,
+            )
         yield DatabaseServer(url, url, url)
     else:
         assert servers is not None
         yield DatabaseServer.of(servers)
+
+
+def background_workers(url: str) -> int:
+    """How many background workers TimescaleDB may start on a server; 0 where it is not loaded."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        row = conn.execute("SELECT current_setting('timescaledb.max_background_workers', true)").fetchone()
+        return int(row[0]) if row and row[0] else 0
 
 
 @contextmanager

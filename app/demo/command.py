@@ -21,7 +21,7 @@ from app.compose import open_database
 from app.demo import show
 from app.demo.desk import Desk, until
 from app.demo.district import State, begin, keep, settle_in
-from app.demo.play import Played, play
+from app.demo.play import Played, play, tell_history
 from app.demo.stage import Servers, StageError, directory, open_servers, run_services
 from app.demo.verdict import Judgement, judge
 from app.embedded import EmbeddedError
@@ -121,6 +121,8 @@ async def _demonstrate(servers: Servers, state: State, console: Console, *, chec
     state = await _settle_in(settings, folder, city, state)
     port = free_port(int(os.environ.get("GASWARDEN_HTTP__PORT") or _WANTED_PORT))
     stage = _Stage(servers, settings, folder, f"http://127.0.0.1:{port}")
+    if state.interrupted:
+        state = await _catch_up(stage, city, state, port, console)
     async with (
         run_services(servers, port, folder.parent / "log" / "services.log") as process,
         Desk(stage.address, state.tokens["officer"]) as desk,
@@ -141,6 +143,33 @@ async def _demonstrate(servers: Servers, state: State, console: Console, *, chec
         finally:
             keep(folder, replace(played.state, spoken=dict(played.live.last)))
     return True
+
+
+async def _catch_up(stage: _Stage, city: City, state: State, port: int, console: Console) -> State:
+    """Tell the history that an earlier start did not finish, before anybody judges it.
+
+    Its devices fell silent with that start: rules that ran would rightly say so, of nearly all of them.
+    """
+    console.print("an earlier start was interrupted in its history: telling that first, without rules")
+    log = stage.folder.parent / "log" / "services.log"
+    async with (
+        run_services(stage.servers, port, log, ("ingest", "http")),
+        Desk(stage.address, state.tokens["officer"]) as desk,
+        _gateways(stage.servers, city) as publisher,
+    ):
+        days = state.now.date(), datetime.now(UTC).date()
+        stored = [int((await desk.ledger(*days))["received"])]
+        state = await tell_history(publisher, city, state, lambda _: None)
+        wanted = stored[0] + publisher.published().acknowledged
+
+        async def all_stored() -> bool:
+            """Also what the earlier start had left at the broker: as much as was told, and no more comes."""
+            stored.append(int((await desk.ledger(*days))["received"]))
+            return wanted <= stored[-2] == stored[-1]
+
+        await until(all_stored, _SETTLE_TIMEOUT_S, pause_s=0.5)
+    keep(stage.folder, state)
+    return state
 
 
 async def _settle_in(settings: Settings, folder: Path, city: City, state: State) -> State:

@@ -28,8 +28,9 @@ class State:
     """What a later start needs to know: how the district was made, until when it was played, the tokens it gave.
 
     `played` is False from the first message until the last is acknowledged: an interrupted start publishes the same
-    bytes again, which ingest recognises. `acknowledged` counts what the broker acknowledged over all starts.
-    `live_leak` is (detector, moment) of the leak published after the history.
+    bytes again, which ingest recognises. `interrupted` is True for a start that finds such a one. `acknowledged` counts
+    what the broker acknowledged over all starts. `live_leak` is (detector, moment) of the leak published after the
+    history.
     """
 
     now: datetime
@@ -41,6 +42,7 @@ class State:
     tokens: dict[str, str] = field(default_factory=dict)
     spoken: dict[str, Spoken] = field(default_factory=dict)
     live_leak: tuple[str, datetime] | None = None
+    interrupted: bool = False
 
     def city(self) -> City:
         """The district; the same state gives the same."""
@@ -71,7 +73,7 @@ def begin(folder: Path, now: datetime, seed: int, homes: int, days: int) -> Stat
             f"the demonstration here has {state.homes} homes, {state.days} days, seed {state.seed}; "
             "start with the same figures, or with --fresh to delete it and its servers' data"
         )
-    return state
+    return replace(state, interrupted=not state.played)
 
 
 def keep(folder: Path, state: State) -> None:

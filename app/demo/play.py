@@ -26,21 +26,29 @@ class Played:
     leak_ms: float | None
 
 
+async def tell_history(publisher: Publisher, city: City, state: State, progress: Callable[[int], None]) -> State:
+    """Publish the district's whole history, unless that was done."""
+    if state.played:
+        return state
+    before = publisher.published().acknowledged
+    followed = Followed(messages(city, state.faults(city), state.now, state.days, state.seed))
+    await publisher.publish(followed, progress)
+    acknowledged = state.acknowledged + publisher.published().acknowledged - before
+    return replace(state, played=True, spoken=followed.last, acknowledged=acknowledged)
+
+
 async def play(publisher: Publisher, desk: Desk, city: City, state: State, progress: Callable[[int], None]) -> Played:
     """Bring the district up to now: its whole history at first, later one word of every device after a long pause."""
-    faults = state.faults(city)
-    if not state.played:
-        followed = Followed(messages(city, faults, state.now, state.days, state.seed))
-        await publisher.publish(followed, progress)
-        state = replace(state, played=True, spoken=followed.last)
-    live = Live(city, faults, state.spoken, state.seed)
+    state = await tell_history(publisher, city, state, progress)
+    before = publisher.published().acknowledged
+    live = Live(city, state.faults(city), state.spoken, state.seed)
     if stale(state, datetime.now(UTC)):
         await publisher.publish(live.everyone(datetime.now(UTC)), progress)
     leak_ms = None
     if state.live_leak is None:
         detector, at, leak_ms = await _leak(publisher, desk, live)
         state = replace(state, live_leak=(detector, at))
-    acknowledged = state.acknowledged + publisher.published().acknowledged
+    acknowledged = state.acknowledged + publisher.published().acknowledged - before
     return Played(replace(state, acknowledged=acknowledged, spoken=dict(live.last)), live, leak_ms)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,10 @@ def _open(database_url: str | None, mqtt_url: str | None) -> EmbeddedServers:
 
 
 @asynccontextmanager
-async def run_services(servers: Servers, port: int, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`gaswarden run` as a process of its own, ready to serve; drained by SIGTERM at the end.
+async def run_services(
+    servers: Servers, port: int, log: Path, services: Sequence[str] = ()
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`gaswarden run` as a process of its own, of all services or those named, ready to serve; drained at the end.
 
     Raises StageError, with the end of its log, when it does not become ready.
     """
@@ -108,8 +110,8 @@ async def run_services(servers: Servers, port: int, log: Path) -> AsyncIterator[
     environment = os.environ | servers.environment() | {"GASWARDEN_HTTP__PORT": str(port)}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app", "run", env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output,
-            stderr=output, start_new_session=True,
+            sys.executable, "-m", "app", "run", *services, env=environment, stdin=asyncio.subprocess.DEVNULL,
+            stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
         await _await_ready(process, f"http://127.0.0.1:{port}/readyz", log)

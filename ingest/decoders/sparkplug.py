@@ -7,7 +7,7 @@ Source: Eclipse Sparkplug Specification 3.0.0; the tests name its normative stat
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,6 +56,7 @@ class Node:
 
     `births` has the node's own under the empty name. `held` are messages ahead of a gap, waiting since `held_since`;
     `skipped` are the sequence numbers given up. `asked_at`: when a rebirth was asked for and has not come yet.
+    `is_resumed`: known from before a restart; how far its numbers got since its birth is told by its next message.
     """
 
     session: str | None = None
@@ -66,6 +67,7 @@ class Node:
     held_since: datetime | None = None
     skipped: frozenset[int] = frozenset()
     asked_at: datetime | None = None
+    is_resumed: bool = False
 
     @property
     def stale(self) -> Mapping[str, tuple[str, ...]]:
@@ -126,6 +128,17 @@ class Host:
         will = _own_state(self.host_id, online=False, at_ms=at_ms, reason="last will")
         birth = _own_state(self.host_id, online=True, at_ms=at_ms, reason="birth of this host application")
         return replace(state, connected_ms=at_ms), will, birth
+
+    def resume(self, words: Iterable[tuple[str, bytes]]) -> HostState:
+        """The state after a restart, from the newest births and deaths (topic, payload) in the order they came."""
+        nodes: dict[str, Node] = {}
+        for topic, payload in words:
+            try:
+                node_id, verb, device = _route(topic.split("/"))
+                nodes[node_id] = _resumed(nodes.get(node_id, Node()), verb, device, read_payload(payload))
+            except Undecodable:
+                continue  # it was not understood when it came either
+        return HostState(nodes)
 
     def step(self, state: HostState, topic: str, payload: bytes, received_at: datetime) -> tuple[HostState, Understood]:
         """The state after one message, and what it says; raises Undecodable and changes nothing."""
@@ -263,6 +276,8 @@ class Host:
         if not node.online:
             said.unread.append(f"{heard.verb}: of an edge node whose birth is not known")
             return self._ask(node, node_id, heard.received_at, said, "data without a birth")
+        if node.is_resumed:
+            node = replace(node, expected=heard.seq, is_resumed=False)
         if heard.seq != node.expected:
             return self._out_of_turn(node, node_id, heard, said)
         node = self._apply(node, node_id, heard, said, Moment(Clock.ARRIVAL))
@@ -347,6 +362,27 @@ class Host:
 def decode(topic: str, payload: bytes) -> Understood:
     """What one message says to a host that has heard no other: births say all, data ask for a birth."""
     return Host().step(HostState(), topic, payload, _EPOCH)[1]
+
+
+def _resumed(node: Node, verb: str, device: str, message: WirePayload) -> Node:
+    """A node's sessions as its births and deaths tell them; of a death only when it is of the session."""
+    if verb == "NBIRTH":
+        return Node(_session(message), True, births={"": read_birth(message)}, is_resumed=True)
+    if verb == "NDEATH" and _session(message) == node.session:
+        births = {name: replace(birth, online=False) for name, birth in node.births.items()}
+        return replace(node, online=False, births=births)
+    if verb == "DBIRTH":
+        return replace(node, births={**node.births, device: read_birth(message)})
+    if verb == "DDEATH":
+        dead = replace(node.births.get(device) or Birth({}, {}), online=False)
+        return replace(node, births={**node.births, device: dead})
+    return node
+
+
+def verb_of(topic: str) -> str:
+    """What kind of message a topic is for, e.g. NBIRTH; empty when it names none."""
+    parts = topic.split("/", 3)
+    return parts[2] if len(parts) > 2 else ""
 
 
 def _is_host_state(parts: list[str]) -> bool:

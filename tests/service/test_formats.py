@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import os
 import struct
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import psycopg
+import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
@@ -18,6 +21,7 @@ from ingest.decoders.chirpstack_samples import uplink
 from ingest.foreign import FOREIGN
 from ingest.sources import SourceParams
 from sql.actor import Actor
+from tests.dying_worker import ENDED
 from tests.ingest_city import ledger_totals, until, working
 from tests.publisher import BrokerGone, Publisher
 from tests.servers import Broker, Database
@@ -451,6 +455,65 @@ async def test_sparkplug(db: Database, pool: asyncpg.Pool, broker: Broker) -> No
         ("offline", "3@"),
     ]
     assert {kind: count for kind, count in totals.items() if count} == {"received": 7, "stored": 6, "quarantined": 1}
+
+
+@pytest.mark.parametrize("step", ["before COMMIT", "after COMMIT", "in mid-acknowledge", "acknowledged"])
+async def test_sparkplug_births_outlive_the_worker(db: Database, pool: asyncpg.Pool, broker: Broker, step: str) -> None:
+    """Killed between births and data: what is said by alias meanwhile is read by the new worker, no birth asked for."""
+    register(db, "sparkplug", "PRS:edge-1", "PRS/edge-1/M-7", register_name="Volume")
+    now = now_s() - timedelta(minutes=1)
+    sources = (SourceParams(format="sparkplug", area="D01"),)
+    async with working(pool, broker.url, sources=sources):
+        await until(lambda: _is_there("0-sources"))  # the broker has the session now
+
+    async def stored() -> bool:
+        return bool(await pool.fetchval("SELECT count(*) FROM reading") == 3)
+
+    with await bridge(broker) as node:
+        node.publish([("spBv1.0/PRS/NBIRTH/edge-1", _message(now, 0, _born(3)))])
+        node.publish([("spBv1.0/PRS/DBIRTH/edge-1/M-7", _message(now, 1, _volume(100.5, birth=True)))])
+        environ = os.environ | {"DATABASE_URL": db.url, "MQTT_URL": broker.url, "DYING_SOURCE": "sparkplug"}
+        dying = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.dying_worker", step, env=environ)
+        assert await asyncio.wait_for(dying.wait(), 20) == ENDED
+        for seq in (2, 3):
+            at = now + timedelta(seconds=seq)
+            node.publish([("spBv1.0/PRS/DDATA/edge-1/M-7", _message(at, seq, _volume(100.0 + seq)))])
+        account = BrokerParams.from_url(broker.url)
+        user, password = broker.gateway("bridge")
+        asked: list[str] = []
+        listener = account.model_copy(update={"username": user, "password": SecretStr(password)})
+        async with connect(listener, "listener") as connection:
+            await connection.subscribe(["spBv1.0/PRS/NCMD/edge-1"])
+            hearing = asyncio.create_task(connection.receive(lambda packet: asked.append(packet.topic), _set_event()))
+            async with working(pool, broker.url, sources=sources):
+                await until(stored)
+            hearing.cancel()
+    assert [row["index_ml"] for row in await readings(pool)] == [100_500_000, 102_000_000, 103_000_000]
+    assert await pool.fetchval("SELECT count(*) FROM quarantine") == 0
+    assert asked == []
+
+
+async def test_a_repeat_in_other_words_is_known_after_a_restart(
+    db: Database, pool: asyncpg.Pool, broker: Broker
+) -> None:
+    """The sender's own key of a message without a time is kept: another worker gives its repeat the first arrival."""
+    register(db, "lorawan", "LNS-1", _READER, codec="watteco-pulse-atex", register_name="index_1")
+    body = {"deduplicationId": "s1", "deviceInfo": {"devEui": _READER}, "batteryLevel": 88.5}  # tells no time
+    source = SourceParams(format="chirpstack", area="D01", gateway="LNS-1")
+    for became in ({"stored": 1}, {"stored": 1, "duplicate": 1}):
+        async with working(pool, broker.url, sources=(source,)):
+            await until(lambda: _is_there("0-sources"))
+            with await bridge(broker) as publisher:
+                body |= {"margin": len(became)}
+                publisher.publish([(f"application/7/device/{_READER}/event/status", json.dumps(body).encode())])
+
+            async def counted(wanted: int = sum(became.values())) -> bool:
+                return (await ledger_totals(pool))["received"] == wanted
+
+            await until(counted)
+        totals = await ledger_totals(pool)
+        assert {kind: count for kind, count in totals.items() if count and kind != "received"} == became
+    assert len(await readings(pool)) == 1
 
 
 def _set_event() -> asyncio.Event:

@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 from prometheus_client import REGISTRY
 
-import app.compose  # noqa: F401 - every service, and with it every metric
+import app.compose
 from app.settings import Settings
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -51,3 +55,47 @@ def test_settings_named_in_deploy_exist(path: Path) -> None:
     }
     named = set(re.findall(r"GASWARDEN_[A-Z]+__[A-Z_]+", path.read_text())) if path.is_file() else set()
     assert named - known == set()
+
+
+def _compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((_DEPLOY / "compose.yaml").read_text())
+    return document
+
+
+def test_the_desk_of_one_machine_runs_every_service() -> None:
+    """The processes of compose.yaml together are the whole program, and no service runs twice but ingest's slots."""
+    ours = [one["command"] for one in _compose()["services"].values() if one.get("image") == "gaswarden"]
+    services = [name for command in ours if command[0] == "run" for name in command[1:]]
+    assert set(services) == set(app.compose.SERVICES)
+    assert sorted(services) == sorted([*app.compose.SERVICES, "ingest"])
+
+
+def test_every_password_of_compose_is_asked_for() -> None:
+    """What compose.yaml takes from the environment is in .env.example, and the other way round."""
+    wanted = set(re.findall(r"\$\{([A-Z_]+)", (_DEPLOY / "compose.yaml").read_text()))
+    assert wanted == set(re.findall(r"^([A-Z_]+)=", (_DEPLOY / ".env.example").read_text(), re.MULTILINE))
+
+
+def test_files_that_containers_mount_are_there() -> None:
+    """A bind mount of a file that is not there becomes an empty folder. The keys are the operator's own."""
+    mounts = [part for one in _compose()["services"].values() for part in one.get("volumes", [])]
+    files = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+    assert [name for name in files if not (_DEPLOY / name).exists()] == ["./tls"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+def test_units_are_valid(tmp_path: Path) -> None:
+    """systemd finds nothing wrong with the units but that the program is not installed where they look for it."""
+    for unit in (_DEPLOY / "systemd").iterdir():
+        text = unit.read_text().replace("/opt/gaswarden/.venv/bin/gaswarden", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    names = ["gaswarden-migrate.service", "gaswarden@desk.service"]
+    (tmp_path / names[1]).write_text((tmp_path / "gaswarden@.service").read_text())
+    told = subprocess.run(
+        ["systemd-analyze", "verify", *(str(tmp_path / name) for name in names)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (told.returncode, told.stderr) == (0, "")

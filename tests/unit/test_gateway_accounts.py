@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded.mosquitto import ACCESS_RULES
 from app.gateway_accounts import (
     AccountFileError,
     account_names,
@@ -82,12 +83,26 @@ def test_topic_permission_is_one_gateways_own(key: str, allowed: bool) -> None:
 
 
 def test_workers_are_deaf_to_commands() -> None:
-    """The workers' account hears everything but what gateways are told, and publishes nothing."""
+    """The workers' account hears everything but what gateways are told, and speaks as a Sparkplug host alone."""
     words = rabbitmq_worker("ingest", "secret")[2].words
     assert re.search(words[7], "gas.v1.*.*.readings")
     assert re.search(words[7], "application.7.device.x.event.up")
     assert not re.search(words[7], "gas.v1.D01.GW-1.commands")
     assert not re.search(words[6], "gas.v1.D01.GW-1.readings")
+    assert re.search(words[6], "spBv1/0.PRS.NCMD.edge-1")  # how the MQTT plugin writes spBv1.0/PRS/NCMD/edge-1
+    assert re.search(words[6], "spBv1/0.STATE.gaswarden")
+    assert not re.search(words[6], "spBv1/0.PRS.NDATA.edge-1")
+    assert not re.search(words[6], "spBv1/0.PRS.DCMD.edge-1.valve")
+
+
+def test_both_mosquittos_give_the_workers_the_same_rights() -> None:
+    """The access file of a broker of one's own says what the embedded one's says."""
+    ours = (Path(__file__).parents[2] / "deploy/mosquitto/gaswarden.acl").read_text()
+
+    def rules(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    assert rules(ours) == rules(ACCESS_RULES)
 
 
 def test_no_list_of_processes_shows_a_password() -> None:
@@ -108,3 +123,30 @@ def test_a_broker_that_runs_is_told(tmp_path: Path) -> None:
     gone.write_text(f"{child}\n")
     with pytest.raises(AccountFileError, match="No such process"):
         reload_broker(gone)
+
+
+_BY_HAND = """\
+topic read general
+user GW-1
+topic write gas/v1/+/GW-1/readings
+# since the spring
+topic write gas/v1/+/GW-1/events
+
+topic read gas/v1/+/GW-1/commands
+
+# the neighbour
+user GW-2
+topic write gas/v1/+/GW-2/readings
+"""
+
+
+def test_a_block_written_by_hand_goes_whole(tmp_path: Path) -> None:
+    """Rules behind a remark or an empty line are the gateway's too; a remark before the next block stays with that."""
+    path = tmp_path / "access"
+    path.write_text(_BY_HAND)
+    assert drop_access(path, "GW-1")
+    assert "GW-1" not in path.read_text()
+    assert path.read_text().split("\n\n")[-1].startswith("# the neighbour\nuser GW-2\ntopic write")
+    assert path.read_text().startswith("topic read general\n")
+    assert drop_access(path, "GW-2")
+    assert path.read_text() == "topic read general\n\n# the neighbour\n"

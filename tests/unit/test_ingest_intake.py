@@ -7,6 +7,7 @@ from ingest.decoders.model import Measured
 from ingest.decoders.sparkplug import Host
 from ingest.decoders.sparkplug_wire import write_command
 from ingest.foreign import FOREIGN
+from ingest.formats import message_digest
 from ingest.intake import Intake
 from ingest.model import Elsewhere, Foreign, Message, Rejected
 from ingest.sources import SourceParams
@@ -127,3 +128,39 @@ def test_what_no_source_reads_is_refused_by_name() -> None:
     assert isinstance(large.content, Rejected)
     assert (lost.content.reason, large.content.reason) == ("bad_topic", "too_large")
     assert (len(large.payload), large.payload_bytes) == (4_096, 70_000)
+
+
+def test_a_new_process_goes_on_with_what_was_kept() -> None:
+    """Births come back without being said again, the next message tells where its numbers are, a gap is a gap again."""
+    intake = _intake("sparkplug")
+    intake.resume([(_BIRTH.topic, _BIRTH.payload)], {})
+    topic = "spBv1.0/PRS/NDATA/station-7"
+    (read,) = intake.read(topic, _data(77, 2100), _AT, ("a", 1), again=False)
+    assert [one.pressure_pa for one in _words(_one([read])) if isinstance(one, Measured)] == [2100]
+    assert intake.take_requests() == []
+    assert intake.read(topic, _data(79, 2200), _AT, ("a", 2), again=False) == []
+    assert len(intake.read(topic, _data(78, 2150), _AT, ("a", 3), again=False)) == 2
+
+
+def test_a_death_is_remembered_with_the_session_it_ended() -> None:
+    """Data of a node that had gone before the restart ask for a birth; a death of another session ended nothing."""
+    for session, is_gone in ((3, True), (4, False)):
+        intake = _intake("sparkplug")
+        intake.resume([(_BIRTH.topic, _BIRTH.payload), ("spBv1.0/PRS/NDEATH/station-7", _death(session))], {})
+        intake.read("spBv1.0/PRS/NDATA/station-7", _data(10, 2100), _AT, None, again=False)
+        assert bool(intake.take_requests()) is is_gone
+
+
+def _death(session: int) -> bytes:
+    """NDEATH with its bdSeq (Int64), written by hand."""
+    metric = b"\x0a\x05bdSeq\x20\x04\x58" + bytes([session])
+    return b"\x12" + bytes([len(metric)]) + metric
+
+
+def test_first_arrivals_outlive_the_process() -> None:
+    """A delivery that comes again after a restart has its first arrival, and so has a repeat by its sender's key."""
+    intake = _intake("dsmr")
+    topic = "dsmr/consumption/gas/delivered"
+    intake.resume([], {message_digest(topic, b"956.739"): _AT})
+    assert _one(intake.read(topic, b"956.739", _LATER, None, again=True)).received_at == _AT
+    assert _one(intake.read(topic, b"956.740", _LATER, None, again=True)).received_at == _LATER
