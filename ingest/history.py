@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 import polars as pl
@@ -36,13 +36,17 @@ Bad = tuple[int, str]
 
 @dataclass(slots=True)
 class HistoryReport:
-    """What became of a file. Counts are of this run; `resumed_at` rows were done before it began."""
+    """What became of a file. Counts are of this run; `resumed_at` rows were done before it began.
+
+    `left_out` rows have other values than those asked for; they are in no other figure.
+    """
 
     name: str
     state: Literal["imported", "already"] = "imported"
     rows: int = 0
     resumed_at: int = 0
     refused: int = 0
+    left_out: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -92,6 +96,7 @@ async def import_file(
         if report.rows + size > report.resumed_at:
             report.add(await run.write(parsed.rows, report.rows, size, len(short) + len(parsed.bad), clock()))
         report.rows += size
+        report.left_out = progress.left_out
         on_progress(progress)
     await conn.execute(*queries["finish_history"].bind(digest=digest, finished_at=clock()))
     return report
@@ -100,13 +105,22 @@ async def import_file(
 async def _begin(
     conn: asyncpg.Connection, digest: bytes, path: Path, sniffed: Sniffed, options: HistoryOptions, now: datetime
 ) -> asyncpg.Record:
-    """The file's row in history_file; refuses to go on with other options than the import began with."""
-    meaning = asdict(options) | {"columns": [sniffed.columns.device, *sniffed.columns.times, sniffed.columns.value]}
+    """The file's row in history_file; refuses to go on with other options than the import began with.
+
+    An import of which no row was stored is none: it begins again, with whatever options.
+    """
+    columns = sniffed.columns
+    meaning: dict[str, Any] = asdict(options) | {"columns": [columns.device, *columns.times, columns.value]}
+    if columns.one_device is not None or columns.only:
+        meaning |= {"device": columns.one_device, "only": [list(one) for one in columns.only]}
     await conn.execute(*queries["begin_history"].bind(digest=digest, options=meaning, name=path.name, started_at=now))
+    await conn.execute(*queries["restart_empty_history"].bind(digest=digest, options=meaning, started_at=now))
     known = await conn.fetchrow(*queries["history_file"].bind(digest=digest))
     if known["options"] != meaning and known["rows_done"]:
         other = ", ".join(
-            f"{name} {known['options'].get(name)}" for name in meaning if known["options"].get(name) != meaning[name]
+            f"{name} {known['options'].get(name)}"
+            for name in {**known["options"], **meaning}
+            if known["options"].get(name) != meaning.get(name)
         )
         raise HistoryRefused(
             f"{path.name} was imported to row {known['rows_done']} with other options ({other}); use the same"

@@ -33,11 +33,23 @@ class HistoryRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold what (the time may be two columns: `date+time`)."""
+    """Which columns hold what (the time may be two columns: `date+time`).
 
-    device: str
+    `one_device`: the file has no column for the device, all of it is of this one. `only`: rows count that have these
+    values in these columns, the others are left out.
+    """
+
+    device: str | None
     times: tuple[str, ...]
     value: str
+    one_device: str | None = None
+    only: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        device = () if self.device is None else (self.device,)
+        return (*device, *self.times, self.value, *(name for name, _ in self.only))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +70,21 @@ def file_digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def sniff(path: Path, wanted: tuple[str | None, str | None, str | None], delimiter: str | None = None) -> Sniffed:
+def sniff(
+    path: Path,
+    wanted: tuple[str | None, str | None, str | None],
+    delimiter: str | None = None,
+    *,
+    one_device: str | None = None,
+    only: Sequence[tuple[str, str]] = (),
+) -> Sniffed:
     """Look at a file's head; `wanted` names the device, time and value columns where the user did.
 
-    Raises HistoryRefused.
+    `one_device` and `only` as in Columns. Raises HistoryRefused.
     """
     if is_parquet(path):
         names = pl.read_parquet_schema(path)
-        return _sniffed(list(names), wanted, [], ",", "")
+        return _sniffed(list(names), wanted, [], (",", ""), one_device, only)
     encoding = _encoding(path)
     with path.open(encoding=encoding, newline="") as file:
         try:
@@ -75,7 +94,7 @@ def sniff(path: Path, wanted: tuple[str | None, str | None, str | None], delimit
             rows = list(itertools.islice(csv.reader(file, delimiter=delimiter), _SNIFFED_ROWS))
         except (UnicodeDecodeError, csv.Error) as error:
             raise HistoryRefused(f"{path.name} is no text in {encoding}: {error}") from None
-    return _sniffed([name.strip() for name in head], wanted, rows, delimiter, encoding)
+    return _sniffed([name.strip() for name in head], wanted, rows, (delimiter, encoding), one_device, only)
 
 
 def is_parquet(path: Path) -> bool:
@@ -94,10 +113,13 @@ def _sniffed(
     head: list[str],
     wanted: tuple[str | None, str | None, str | None],
     rows: Sequence[Sequence[str]],
-    delimiter: str,
-    encoding: str,
+    dialect: tuple[str, str],
+    one_device: str | None,
+    only: Sequence[tuple[str, str]],
 ) -> Sniffed:
-    device = _column(head, wanted[0], "device")
+    device = _column(head, wanted[0], "device") if one_device is None else None
+    for name, _ in only:
+        _column(head, name, "filter")
     times = (
         tuple(_column(head, name, "time") for name in wanted[1].split("+"))
         if wanted[1]
@@ -110,7 +132,8 @@ def _sniffed(
     kind: Literal["interval"] | None = "interval" if any(word in value.lower() for word in _INTERVAL_WORDS) else None
     position = head.index(value)
     samples = [row[position] for row in rows if len(row) > position]
-    return Sniffed(Columns(device, times, value), unit, kind, _decimal(samples), delimiter, encoding)
+    columns = Columns(device, times, value, one_device, tuple(only))
+    return Sniffed(columns, unit, kind, _decimal(samples), *dialect)
 
 
 def _column(head: list[str], wanted: str | None, role: str) -> str:
@@ -123,7 +146,8 @@ def _column(head: list[str], wanted: str | None, role: str) -> str:
         several = (
             f"several columns may be the {role}: {', '.join(found)}" if found else f"no column looks like the {role}"
         )
-        raise HistoryRefused(f"{several} (of {', '.join(head)}); name it with --{role}-column")
+        otherwise = ", or give --device where all rows are of one" if role == "device" else ""
+        raise HistoryRefused(f"{several} (of {', '.join(head)}); name it with --{role}-column{otherwise}")
     return found[0]
 
 
@@ -142,10 +166,11 @@ def _decimal(samples: Sequence[str]) -> Literal[",", "."]:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a file was read: bytes (rows for Parquet) of all."""
+    """How far a file was read: bytes (rows for Parquet) of all; rows that were left out on the way."""
 
     done: int = 0
     total: int = 0
+    left_out: int = 0
 
 
 def blocks(
@@ -161,14 +186,25 @@ def blocks(
 def _parquet_blocks(
     path: Path, columns: Columns, rows_at_once: int, progress: Progress
 ) -> Iterator[tuple[Block, list[tuple[int, str]]]]:
-    scan = pl.scan_parquet(path).select(columns.device, *columns.times, columns.value)
+    scan = pl.scan_parquet(path).select(list(dict.fromkeys(columns.names)))
     progress.total = scan.select(pl.len()).collect().item()
     for start in range(0, progress.total, rows_at_once):
         frame = scan.slice(start, rows_at_once).collect()
         progress.done = start + len(frame)
-        lines = pl.int_range(start + 1, start + len(frame) + 1, eager=True)
+        frame = frame.with_columns(pl.int_range(start + 1, start + len(frame) + 1).alias(_LINE))
+        for name, value in columns.only:
+            frame = frame.filter(pl.col(name).cast(pl.String) == value)
+        progress.left_out += progress.done - start - len(frame)
         times = frame[columns.times[0]] if len(columns.times) == 1 else _joined([frame[name] for name in columns.times])
-        yield Block(lines, frame[columns.device], _epoch_as_text(times), frame[columns.value]), []
+        devices = (
+            pl.Series([columns.one_device] * len(frame), dtype=pl.String)
+            if columns.device is None
+            else frame[columns.device]
+        )
+        yield Block(frame[_LINE], devices, _epoch_as_text(times), frame[columns.value]), []
+
+
+_LINE = "line of the file"
 
 
 def _epoch_as_text(times: pl.Series) -> pl.Series:
@@ -188,14 +224,49 @@ def _csv_blocks(
     with path.open(encoding=sniffed.encoding, newline="") as file:
         reader = csv.reader(file, delimiter=sniffed.delimiter)
         head = [name.strip() for name in next(reader)]
-        names = (sniffed.columns.device, sniffed.columns.value, *sniffed.columns.times)
-        places = [head.index(name) for name in names]
+        places = _Places.of(sniffed.columns, head)
         while True:
-            block, bad = _csv_block(reader, places, rows_at_once)
-            if not len(block.lines) and not bad:
+            before = reader.line_num
+            block, bad = _csv_block(reader, places, rows_at_once, progress)
+            if reader.line_num == before:
                 return
             progress.done = _position(file)
             yield block, bad
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the fields of a row are that are read; `device` is a place, or the one device of all rows."""
+
+    device: int | str
+    times: tuple[int, ...]
+    value: int
+    only: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, columns: Columns, head: Sequence[str]) -> "_Places":
+        device = columns.one_device or "" if columns.device is None else head.index(columns.device)
+        only = tuple((head.index(name), value) for name, value in columns.only)
+        return cls(device, tuple(head.index(name) for name in columns.times), head.index(columns.value), only)
+
+    @property
+    def fields_min(self) -> int:
+        """How many fields a row must have."""
+        device = (self.device,) if isinstance(self.device, int) else ()
+        return 1 + max(*device, *self.times, self.value, *(place for place, _ in self.only))
+
+    def read(self, row: Sequence[str]) -> tuple[str, ...] | None:
+        """Device, value and times of a row; None when it is left out."""
+        if any(_plain(row[place]) != value for place, value in self.only):
+            return None
+        device = _plain(row[self.device]) if isinstance(self.device, int) else self.device
+        return (device, row[self.value], *(row[place] for place in self.times))
+
+
+def _plain(text: str) -> str:
+    """A field without the spreadsheet's quotes that keep a number a text: `="0123"` is 0123."""
+    text = text.strip()
+    return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
 def _position(file: IO[str]) -> int:
@@ -213,19 +284,24 @@ class _Rows(Protocol):
     def __next__(self) -> list[str]: ...
 
 
-def _csv_block(reader: "_Rows", places: Sequence[int], rows_at_once: int) -> tuple[Block, list[tuple[int, str]]]:
-    """The next rows of a file; `rows_at_once` counts all of them, the bad ones too."""
-    fields_min = max(places) + 1
+def _csv_block(
+    reader: "_Rows", places: _Places, rows_at_once: int, progress: Progress
+) -> tuple[Block, list[tuple[int, str]]]:
+    """The next rows of a file; `rows_at_once` counts all of them, also bad ones and those left out."""
+    fields_min = places.fields_min
     lines: list[int] = []
     kept: list[tuple[str, ...]] = []
     bad: list[tuple[int, str]] = []
     for row in itertools.islice(reader, rows_at_once):
-        if len(row) >= fields_min:
+        if len(row) < fields_min:
+            if row:
+                bad.append((reader.line_num, f"has {len(row)} fields, {fields_min} are needed"))
+        elif (read := places.read(row)) is not None:
             lines.append(reader.line_num)
-            kept.append(tuple(row[place] for place in places))
-        elif row:
-            bad.append((reader.line_num, f"has {len(row)} fields, {fields_min} are needed"))
-    columns: list[tuple[str, ...]] = list(zip(*kept, strict=True)) or [()] * len(places)
+            kept.append(read)
+        else:
+            progress.left_out += 1
+    columns: list[tuple[str, ...]] = list(zip(*kept, strict=True)) or [()] * (2 + len(places.times))
     series = [pl.Series(column, dtype=pl.String) for column in columns]
-    times = series[2] if len(places) == 3 else _joined(series[2:])
+    times = series[2] if len(places.times) == 1 else _joined(series[2:])
     return Block(pl.Series(lines, dtype=pl.Int64), series[0], times, series[1]), bad

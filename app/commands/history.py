@@ -60,6 +60,13 @@ def import_readings(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV or Parquet files.")],
     device_column: Annotated[str | None, typer.Option(help="Column of the device's code.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="All rows are of this device: the file has no column for it.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value in that column; may be given again."),
+    ] = None,
     time_column: Annotated[str | None, typer.Option(help="Column of the time; `date+time` joins two.")] = None,
     value_column: Annotated[str | None, typer.Option(help="Column of the volume.")] = None,
     unit: Annotated[
@@ -92,6 +99,9 @@ def import_readings(
     settings = load(context).settings
     _check(timezone, decimal, stamp, interval_minutes)
     wanted = (device_column, time_column, value_column)
+    chosen = _only(only or [])
+    if device is not None and device_column is not None:
+        raise typer.BadParameter("--device or --device-column, not both")
     reports: list[HistoryReport] = []
     bad: list[tuple[str, int, str]] = []
     with ExitStack() as stack:
@@ -114,7 +124,7 @@ def import_readings(
                     bad.append((name, *row))
 
             try:
-                sniffed = sniff(path, wanted, delimiter)
+                sniffed = sniff(path, wanted, delimiter, one_device=device, only=chosen)
                 options = HistoryOptions(
                     unit=_unit(unit, sniffed, path),
                     kind=_kind(kind, sniffed, path),
@@ -142,6 +152,14 @@ def _check(timezone: str | None, decimal: str | None, stamp: Stamp, interval_min
         raise typer.BadParameter("the decimal sign is . or ,")
     if stamp is Stamp.START and interval_minutes is None:
         raise typer.BadParameter("--stamp start needs --interval-minutes")
+
+
+def _only(words: list[str]) -> list[tuple[str, str]]:
+    """Columns and the values that rows must have there."""
+    pairs = [word.partition("=") for word in words]
+    if any(not sign for _, sign, _ in pairs):
+        raise typer.BadParameter("--only is COLUMN=VALUE, e.g. --only Unit=m³")
+    return [(name, value) for name, _, value in pairs]
 
 
 def _unit(unit: Unit | None, sniffed: Sniffed, path: Path) -> Literal["m3", "l", "ml"]:
@@ -188,6 +206,7 @@ def _show(reports: list[HistoryReport], bad: list[tuple[str, int, str]], *, as_j
             "resumed_at": one.resumed_at,
             **{kind: one.counts[kind] for kind in ("stored", "late", "duplicate", "conflict")},
             "refused": one.refused,
+            "left_out": one.left_out,
             "first_at": one.first_at,
             "last_at": one.last_at,
         }

@@ -163,6 +163,11 @@ FROM hypertable_compression_stats(coalesce(
 SELECT digest, options, name, rows_done, stored, duplicate, late, conflict, refused, started_at, finished_at
 FROM history_file WHERE digest = $1;
 
+-- restart_empty_history(digest, options, started_at) --
+-- An import of which no row was stored begins again.
+UPDATE history_file SET options = $2, rows_done = 0, refused = 0, started_at = $3, finished_at = NULL
+WHERE digest = $1 AND rows_done > 0 AND stored + duplicate + late + conflict = 0;
+
 -- begin_history(digest, options, name, started_at) --
 -- Remember that a file's import began.
 INSERT INTO history_file (digest, options, name, started_at) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING;
