@@ -25,6 +25,7 @@ ON CONFLICT DO NOTHING;
 SELECT w.device_id, w.interval_s, w.silent_since, w.folded_into, d.code, d.kind AS device_kind, d.meter_class, p.user_class,
        coalesce(x.code, g.area) AS area, d.expected_interval_s, d.gateway_id, s.heard_at, i.installed_at,
        p.building_id, b.compound_id, c.district_id, gs.state_at AS gateway_state_at, gs.state AS gateway_state,
+       gs.heard_at AS gateway_known_at, w.gaps,
        gs.gateway_id IS NOT NULL
            AND (i.device_id IS NOT NULL
                 OR (s.device_id IS NOT NULL AND NOT EXISTS (SELECT FROM installation r WHERE r.device_id = w.device_id)))
