@@ -207,7 +207,7 @@ def _expired(p: Planter) -> Iterable[Fault]:
     if not p.plan.hard.get("assets"):
         return
     for device in p.city.devices:
-        years, rule = (10, "meter_life") if device.kind == "meter" else (5, "detector_life")
+        years, rule = (10, "meter_past_life") if device.kind == "meter" else (5, "detector_past_life")
         if device.made_on is None or p.fitted[device.code].removed_at:
             continue
         ends = datetime.combine(_years_after(device.made_on, years), time(), p.now.tzinfo)

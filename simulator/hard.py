@@ -40,7 +40,7 @@ _PER_10000: Final[Mapping[str, int]] = {
     "flow_total_over": 6, "flow_step_over": 6, "many_appliances": 30, "hold_test_failed": 8, "hold_test_passed": 20,
     "zone_pressure": 4,
     # the network
-    "cell_outage": 4, "gateway_outage": 12, "gateway_blip": 40,
+    "cell_outage": 4, "gateway_outage": 12, "gateway_blip": 40, "dark_building": 5,
 }  # fmt: skip
 
 _NUISANCE_SHARES: Final[Mapping[str, float]] = {

@@ -257,7 +257,7 @@ class _Desk:
 def _silences(faults: Iterable[Fault]) -> dict[str, list[tuple[datetime, datetime]]]:
     silent: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
     for fault in faults:
-        if fault.name in ("device_silent", "gateway_silent"):
+        if fault.name in ("device_silent", "gateway_silent", "dark_building"):
             for code in fault.devices:
                 silent[code].append((fault.start, fault.end + timedelta(seconds=1)))
     return silent

@@ -45,7 +45,8 @@ def away(faults: Iterable[Fault]) -> dict[str, list[tuple[datetime, datetime]]]:
     found: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
     for fault in faults:
         if fault.name in _AWAY:
-            subjects = fault.others or (fault.subject,)
-            for _, code in subjects:
+            for kind, code in fault.others or (fault.subject,):
+                if kind != "gateway":
+                    continue
                 found[code].append((fault.start, fault.end))
     return dict(found)

@@ -16,7 +16,9 @@ DOUBLES_IN_H = 240.0
 """A growing leak doubles in ten days."""
 
 LARGEST_GROWN_LH = 200.0
-_LEAK_ALSO = ("continuous_use", "usage_baseline", "night_flow", "zone_loss")
+CONTINUOUS = ("continuous_use_small", "continuous_use_medium", "continuous_use_large")
+"""The rules of steady use, one a band of flow: up to 200 L/h, up to 1,000 L/h, above."""
+_LEAK_ALSO = (*CONTINUOUS, "unusual_use", "night_flow", "zone_loss")
 
 
 def starting_flow_lh(meter: Device) -> float:
@@ -54,17 +56,22 @@ def growing_leaks(p: Planter) -> Iterable[Fault]:
 
 
 def left_on(p: Planter) -> Iterable[Fault]:
-    """A hose that came off, and a burner forgotten for a day or two."""
+    """A hose that came off, which passes more than the meter is made for, and a burner forgotten for a day or two."""
     for device in p.take("hose_off", p.plan.hard.get("hose_off", 0), p.meter):
         start, qmax_lh = p.scattered(0.1, 0.9), device.qmax_lh or 4_000.0
         end = start + timedelta(hours=p.between(2, 8))
-        fault = on(device, "hose_off", "flow_above_load", start, end, flow_lh=qmax_lh * p.between(1.0, 1.15))
-        yield replace(fault, also=("usage_baseline", "continuous_use", "night_flow", "flow_total_over", "zone_loss"))
+        fault = on(device, "hose_off", "load_exceeded", start, end, flow_lh=qmax_lh * p.between(1.6, 1.9))
+        yield replace(
+            fault, also=("unusual_use", *CONTINUOUS, "night_flow", "total_flow_high", "zone_loss", "index_step")
+        )
     for device in p.take("left_on", p.plan.hard.get("left_on", 0), p.meter):
         start = p.scattered(0.1, 0.9)
         end = start + timedelta(hours=p.between(36, 72))
-        fault = on(device, "left_on", "continuous_use", start, end, leak_lh=p.between(120, 300))
-        yield replace(fault, also=("usage_baseline", "night_flow", "flow_above_load"))
+        small = p.rng.random() < 0.5
+        rule = CONTINUOUS[0 if small else 1]
+        flow_lh = p.between(90, 170) if small else p.between(240, 400)
+        fault = on(device, "left_on", rule, start, end, leak_lh=flow_lh)
+        yield replace(fault, also=(*CONTINUOUS, "unusual_use", "night_flow", "load_exceeded"))
 
 
 def out_of_habit(p: Planter) -> Iterable[Fault]:
@@ -72,11 +79,11 @@ def out_of_habit(p: Planter) -> Iterable[Fault]:
     for device in p.take("night_use", p.plan.hard.get("night_use", 0), lambda d: p.meter(d) and _sleeps(p, d)):
         start = p.scattered(0.5, 0.75)
         fault = on(device, "night_use", "night_flow", start, p.now, night_l=p.between(120, 350))
-        yield replace(fault, also=("usage_baseline", "continuous_use", "micro_leak"))
+        yield replace(fault, also=("unusual_use", *CONTINUOUS, "micro_leak"))
     for device in p.take("usage_jump", p.plan.hard.get("usage_jump", 0), lambda d: p.meter(d) and _sleeps(p, d)):
         start = p.scattered(0.6, 0.75)
-        fault = on(device, "usage_jump", "usage_baseline", start, p.now, factor=p.between(3, 5))
-        yield replace(fault, also=("night_flow", "continuous_use", "flow_above_load"))
+        fault = on(device, "usage_jump", "unusual_use", start, p.now, factor=p.between(3, 5))
+        yield replace(fault, also=("night_flow", *CONTINUOUS, "load_exceeded"))
 
 
 def _sleeps(p: Planter, device: Device) -> bool:
@@ -90,7 +97,9 @@ def nobody_there(p: Planter) -> Iterable[Fault]:
     if days >= 50:
         for device in p.take("long_no_use", p.plan.hard.get("long_no_use", 0), p.meter):
             start = p.scattered(0.05, 1 - 42 / days)
-            yield replace(on(device, "long_no_use", "long_no_use", start, p.now), also=("usage_baseline",))
+            yield replace(
+                on(device, "long_no_use", "long_no_use", start, p.now), also=("unusual_use", "register_frozen")
+            )
     for device in p.take("journey", p.plan.hard.get("journey", 0), p.meter):
         start = p.scattered(0.1, 0.6)
         end = start + timedelta(days=p.between(14, 22))
@@ -100,12 +109,12 @@ def nobody_there(p: Planter) -> Iterable[Fault]:
 def lying_registers(p: Planter) -> Iterable[Fault]:
     """Registers that stand still while gas burns, leap, run backwards slowly, or are another meter's."""
     for device in p.take("stuck_register", p.plan.hard.get("stuck_register", 0), lambda d: _tells_flow(p, d)):
-        fault = on(device, "stuck_register", "stuck_register", p.scattered(0.1, 0.6), p.now)
-        yield replace(fault, also=("long_no_use", "usage_baseline"))
+        fault = on(device, "stuck_register", "stuck_flow", p.scattered(0.1, 0.6), p.now)
+        yield replace(fault, also=("long_no_use", "register_frozen"))
     for device in p.take("register_leap", p.plan.hard.get("register_leap", 0), p.meter):
         start = p.hours.at(p.day(3, 2) * 24 + int(p.rng.integers(2, 23)))
         fault = on(device, "register_leap", "index_step", start, p.now, leap_ml=float(p.rng.integers(60, 900) * 10**6))
-        yield replace(fault, also=("usage_baseline", "flow_above_load", "flow_total_over", "index_backwards"))
+        yield replace(fault, also=("unusual_use", "load_exceeded", "total_flow_high", "index_backwards"))
     for device in p.take("unrecorded_swap", p.plan.hard.get("unrecorded_swap", 0), p.meter):
         start = p.hours.at(p.day(3, 2) * 24 + int(p.rng.integers(9, 18)))
         fault = on(device, "unrecorded_swap", "index_backwards", start, p.now)

@@ -7,7 +7,7 @@ from simulator.planter import Fault, Planter
 
 
 def outages(p: Planter) -> Iterable[Fault]:
-    """Areas away for hours (one incident), gateways away for hours, and blips of a few minutes that are nothing."""
+    """Areas away for days (one incident), gateways away for hours, and blips of a few minutes that are nothing."""
     gateways_of: dict[str, list[str]] = {}
     for gateway in p.city.gateways:
         if gateway.code in p.gateways:
@@ -31,11 +31,38 @@ def outages(p: Planter) -> Iterable[Fault]:
 def _area_away(p: Planter, area: str, codes: list[str]) -> Fault:
     for code in codes:
         p.gateways.remove(code)
-    start = p.scattered(0.1, 0.9)
-    end = start + timedelta(hours=p.between(4, 20))
-    others = tuple(("gateway", code) for code in codes)
-    return Fault("cell_outage", "cell_silent", True, ("area", area), start, end, (), {}, ("gateway_silent",), others)
+    start = p.scattered(0.1, 0.85)
+    end = start + timedelta(hours=p.between(50, 90))
+    compound_of = {building.code: building.compound for building in p.city.buildings}
+    behind = [device for device in p.city.devices if device.gateway in codes]
+    places = {("building", p.building(device)) for device in behind}
+    places |= {("compound", compound_of[building]) for _, building in places}
+    devices = (("device", device.code) for device in behind)
+    others = (*(("gateway", code) for code in codes), *sorted(places), *devices)
+    also = ("gateway_silent", "cell_silent", "device_silent")
+    return Fault("cell_outage", "cell_silent", True, ("area", area), start, end, (), {}, also, others)
 
 
-PLANTS = (outages,)
-NAMES = ("cell_outage", "gateway_outage", "gateway_blip")
+def dark_buildings(p: Planter) -> Iterable[Fault]:
+    """Every device of a building is silent for days while its gateway speaks on: a radio cell or power is gone there."""
+    devices_of: dict[str, list[str]] = {}
+    for device in p.city.devices:
+        devices_of.setdefault(p.building(device), []).append(device.code)
+    whole = [code for code, found in devices_of.items() if len(found) >= 8 and p.free.issuperset(found)]
+    wanted = p.plan.hard.get("dark_building", 0)
+    if len(whole) < wanted:
+        raise ValueError(f"dark_building: {wanted} wanted, {len(whole)} buildings carry nothing else; raise homes")
+    for index in p.rng.permutation(len(whole))[:wanted]:
+        devices = tuple(devices_of[whole[index]])
+        p.free -= set(devices)
+        start = p.scattered(0.1, 0.8)
+        end = start + timedelta(days=p.between(4, 7))
+        others = tuple(("device", code) for code in devices)
+        also = ("device_silent",)
+        yield Fault(
+            "dark_building", "cell_silent", True, ("building", whole[index]), start, end, devices, {}, also, others
+        )
+
+
+PLANTS = (outages, dark_buildings)
+NAMES = ("cell_outage", "gateway_outage", "gateway_blip", "dark_building")

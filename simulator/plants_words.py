@@ -29,24 +29,24 @@ class Word:
 WORDS = (
     Word("co_alarm", "co_alarm", True, "detector", (0.2, 3)),
     Word("detector_fault", "detector_fault", True, "detector", (20, 200)),
-    Word("end_of_life", "detector_end_of_life", True, "detector", None, ("detector_fault", "detector_life")),
+    Word("end_of_life", "detector_end_of_life", True, "detector", None, ("detector_fault", "detector_past_life")),
     Word("detector_warm_up", "detector_fault", False, "detector", (0.05, 0.1)),
-    Word("detector_cut", "detector_cut", True, "meter", (30, 120)),
+    Word("detector_cut", "detector_disconnected", True, "meter", (30, 120)),
     Word("tamper", "tamper", True, "meter", (1, 50)),
-    Word("magnet", "tamper", True, "meter", (0.5, 20)),
+    Word("magnet", "magnet", True, "meter", (0.5, 20)),
     Word("service_test", "tamper", False, "meter", (0.1, 0.5)),
     Word("low_battery", "low_battery", True, "meter", None),
-    Word("metering_fault", "metering_fault", True, "meter", (24, 100), ("stuck_register",)),
-    Word("seismic", "seismic", True, "meter", (1, 3), ("valve_closed",)),
+    Word("metering_fault", "meter_fault", True, "meter", (24, 100), ("stuck_flow",)),
+    Word("seismic", "seismic", True, "meter", (1, 3), ("valve_self_closed",)),
     Word("seismic_test", "seismic", False, "meter", (0.01, 0.02)),
-    Word("valve_by_meter", "valve_closed", True, "meter", (4, 30)),
+    Word("valve_by_meter", "valve_self_closed", True, "meter", (4, 30)),
     Word("pass_through", "valve_pass_through", True, "meter", (2, 30), ("flow_valve_closed", "micro_leak")),
     Word("pressure_high", "pressure_high", True, "meter", (1, 6)),
-    Word("pressure_low", "pressure_low", True, "meter", (1, 6), ("pressure_zone_fall",)),
+    Word("pressure_low", "pressure_low", True, "meter", (1, 6), ("zone_pressure_fall",)),
     Word("pressure_in_range", "pressure_low", False, "meter", (1, 6)),
-    Word("flow_total_over", "flow_total_over", True, "meter", (0.05, 0.3), ("flow_step_over", "flow_above_load")),
-    Word("flow_step_over", "flow_step_over", True, "meter", (0.05, 0.3), ("flow_above_load",)),
-    Word("many_appliances", "flow_total_over", False, "meter", (0.2, 1), ("flow_above_load",)),
+    Word("flow_total_over", "total_flow_high", True, "meter", (0.05, 0.3), ("flow_step", "load_exceeded")),
+    Word("flow_step_over", "flow_step", True, "meter", (0.05, 0.3), ("load_exceeded",)),
+    Word("many_appliances", "total_flow_high", False, "meter", (0.2, 1), ("load_exceeded",)),
     Word("hold_test_failed", "hold_test_failed", True, "meter", (0.05, 0.1)),
     Word("hold_test_passed", "hold_test_failed", False, "meter", (0.05, 0.1)),
 )
@@ -125,7 +125,7 @@ def zone_pressure(p: Planter) -> Iterable[Fault]:
         start = p.scattered(0.15, 0.9)
         end = start + timedelta(hours=p.between(0.5, 2))
         yield Fault(
-            "zone_pressure", "pressure_zone_fall", True, ("compound", compounds[index]), start, end, devices,
+            "zone_pressure", "zone_pressure_fall", True, ("compound", compounds[index]), start, end, devices,
             {"pressure_pa": p.between(700, 1_100)}, ("pressure_low",), tuple(("device", code) for code in devices),
         )  # fmt: skip
 
