@@ -106,7 +106,7 @@ def _valves(p: Planter) -> Iterable[Fault]:
         if number < wanted:
             flow_lh = float(p.rng.uniform(30, 80))
             fault = on(device, "flow_valve_closed", "flow_valve_closed", start, p.now, flow_lh=flow_lh)
-            yield replace(fault, also=("micro_leak",))  # it never stops, either
+            yield replace(fault, also=("micro_leak", *plants_gas.CONTINUOUS, "night_flow"))
         else:
             yield harmless(device, "valve_closed_idle", "flow_valve_closed", start, p.now)
 
@@ -220,6 +220,7 @@ def _years_after(day: date, years: int) -> date:
 
 
 _PLANTS: tuple[Callable[[Planter], Iterable[Fault]], ...] = (
+    plants_outages.dark_buildings,
     _gateway_silent,
     _building_leaks,
     _leaks,

@@ -78,6 +78,7 @@ class Planter:
 
     def __init__(self, city: City, hours: Hours, now: datetime, seed: int, plan: Plan) -> None:
         self.city, self.hours, self.now, self.plan = city, hours, now, plan
+        self.seed = seed
         self.rng = np.random.default_rng([seed, 5])
         self.places, self.fitted = city.places(), city.fitted()
         self.device = {device.code: device for device in city.devices}

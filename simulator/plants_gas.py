@@ -6,16 +6,22 @@ knowledge, no source found): a smaller leak moves the register only while someth
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import numpy as np
 
 from simulator.model import Device
 from simulator.planter import Fault, Planter, harmless, on
+from simulator.usage import BURN_L, HEATING_BELOW_C, outdoor_temperature
 
 STARTING_FLOW_LH = {"G1.6": 3.0, "G2.5": 5.0, "G4": 5.0}
 DOUBLES_IN_H = 240.0
 """A growing leak doubles in ten days."""
 
 LARGEST_GROWN_LH = 200.0
+PAUSES_SEEN_H = 30.0
+"""Whole hours of pause since a leak began that heating must have for it to be seen alone: a few nights' worth."""
+
 CONTINUOUS = ("continuous_use_small", "continuous_use_medium", "continuous_use_large")
 """The rules of steady use, one a band of flow: up to 200 L/h, up to 1,000 L/h, above."""
 _LEAK_ALSO = (*CONTINUOUS, "unusual_use", "night_flow", "zone_loss")
@@ -40,7 +46,25 @@ def leaks(p: Planter) -> Iterable[Fault]:
 
 def _leak(p: Planter, device: Device, name: str, leak_lh: float) -> Fault:
     start = p.scattered(0.05, 0.7)
-    return replace(on(device, name, "micro_leak", start, p.now, leak_lh=leak_lh), also=_LEAK_ALSO)
+    fault = replace(on(device, name, "micro_leak", start, p.now, leak_lh=leak_lh), also=_LEAK_ALSO)
+    pauses_h = _heating_pauses_h(p, device, start)
+    if pauses_h is None or pauses_h >= PAUSES_SEEN_H:
+        return fault
+    why = f"the heating pauses for about {pauses_h:.1f} whole hours since it began: its flow is never seen alone"
+    return replace(fault, alert=False, undetectable=why)
+
+
+def _heating_pauses_h(p: Planter, device: Device, start: datetime) -> float | None:
+    """Whole hours without a burn that heating on for days has from a moment until the end of the history, on average.
+
+    None where nobody heats for days. A burn comes at random, the more often the colder it is (simulator/usage.py).
+    """
+    habits = p.city.habits[p.fitted[device.code].premises]
+    if habits.heating != "constant":
+        return None
+    temperature_c = outdoor_temperature(p.hours, p.seed, p.city.weather_swing_c)[p.hours.index(start) :]
+    burns = habits.heat_lh_per_k * np.maximum(HEATING_BELOW_C - temperature_c, 0) / BURN_L
+    return float(np.exp(-burns).sum())
 
 
 def _heated_for_days(p: Planter, device: Device) -> bool:
@@ -51,6 +75,8 @@ def growing_leaks(p: Planter) -> Iterable[Fault]:
     """Leaks that begin at the starting flow and double in ten days, up to 200 L/h."""
     for device in p.take("growing_leak", p.plan.hard.get("growing_leak", 0), p.lived_in):
         start, first_lh = p.scattered(0.05, 0.55), starting_flow_lh(device) * 1.05
+        if (pauses_h := _heating_pauses_h(p, device, start)) is not None and pauses_h < PAUSES_SEEN_H:
+            continue  # another home's: what heating hides is planted by name
         fault = on(device, "growing_leak", "micro_leak", start, p.now, leak_lh=first_lh, doubles_in_h=DOUBLES_IN_H)
         yield replace(fault, also=_LEAK_ALSO)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from simulator.model import Device
 from simulator.planter import Fault, Planter, harmless, on
+from simulator.plants_gas import CONTINUOUS
 
 NUISANCES = ("cooking_alarm", "steam_alarm", "alcohol_alarm", "spray_alarm", "drift_alarm")
 """Alarms without a leak: a rule must raise them, for nobody can know; what they cost is precision."""
@@ -40,7 +41,14 @@ WORDS = (
     Word("seismic", "seismic", True, "meter", (1, 3), ("valve_self_closed",)),
     Word("seismic_test", "seismic", False, "meter", (0.01, 0.02)),
     Word("valve_by_meter", "valve_self_closed", True, "meter", (4, 30)),
-    Word("pass_through", "valve_pass_through", True, "meter", (2, 30), ("flow_valve_closed", "micro_leak")),
+    Word(
+        "pass_through",
+        "valve_pass_through",
+        True,
+        "meter",
+        (2, 30),
+        ("flow_valve_closed", "micro_leak", *CONTINUOUS, "night_flow"),
+    ),
     Word("pressure_high", "pressure_high", True, "meter", (1, 6)),
     Word("pressure_low", "pressure_low", True, "meter", (1, 6), ("zone_pressure_fall",)),
     Word("pressure_in_range", "pressure_low", False, "meter", (1, 6)),
@@ -52,6 +60,10 @@ WORDS = (
 )
 
 
+BURSTS_L = 350.0
+"""What passes in the few minutes of a burst of flow, in litres: the register tells it, too."""
+
+
 def words(p: Planter) -> Iterable[Fault]:
     """Every word of the table, so often as the plan says."""
     for word in WORDS:
@@ -60,7 +72,8 @@ def words(p: Planter) -> Iterable[Fault]:
             start = p.scattered(0.1, 0.93)
             end = p.now if word.hours is None else start + timedelta(hours=p.between(*word.hours))
             plant = on if word.alert else harmless
-            fault = plant(device, word.name, word.rule, start, min(end, p.now), level=p.between(0, 1))
+            values = {"level": p.between(0, 1), "hour_l": BURSTS_L}
+            fault = plant(device, word.name, word.rule, start, min(end, p.now), **values)
             yield replace(fault, also=word.also)
 
 

@@ -120,6 +120,10 @@ def _bend_use(use: Millilitres, row_of: dict[str, int], fault: Fault, hours: Hou
         case "night_use":
             at_night = np.isin(np.arange(begin, end) % 24, NIGHT)
             use[row, begin:end][at_night] += round(fault.values["night_l"] * 1000)
+        case (
+            "flow_total_over" | "flow_step_over" | "many_appliances"
+        ):  # what the meter says of it: simulator/sayings.py
+            use[row, begin : begin + 1] += round(fault.values["hour_l"] * 1000)
         case "usage_jump":
             use[row, begin:end] = np.minimum(use[row, begin:end] * fault.values["factor"], HOUR_MAX_ML)
         case "runs_backwards":

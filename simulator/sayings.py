@@ -102,7 +102,9 @@ def _readings(fault: Fault, device: Device, rng: np.random.Generator) -> Iterato
         case "stuck_register":
             for day in range((fault.end - fault.start).days):
                 at = fault.start + timedelta(days=day, minutes=float(rng.uniform(5, 55)))
-                yield at, {"index_ml": None, "flow_lh": round(float(rng.uniform(90, 320)), 1)}
+                for minutes in (0, 15, 30):
+                    flow_lh = round(float(rng.uniform(90, 320)), 1)
+                    yield at + timedelta(minutes=minutes), {"index_ml": None, "flow_lh": flow_lh}
 
 
 def _falling(fault: Fault, rng: np.random.Generator) -> Iterator[tuple[datetime, dict[str, Any]]]:
