@@ -23,6 +23,8 @@ from ingest.proof_routes import ProofRoutes
 from ingest.routes import IngestRoutes
 from ingest.stranger_routes import StrangerRoutes
 from inspections import scheduler
+from inspections.case_routes import CaseRoutes
+from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
 from rules.catalog import default_catalog
@@ -156,4 +158,6 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
+        *RequestRoutes(pool, settings.roster).table(),
+        *CaseRoutes(pool, settings.roster).table(),
     ]

@@ -46,6 +46,11 @@ class RosterParams(BaseModel):
     polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search: same day, same seed, same plan.")
     cycles_file: Path | None = Field(None, description="Own cycles instead of the packaged inspections/cycles.toml.")
+    requests_file: Path | None = Field(None, description="Own categories instead of inspections/requests.toml.")
+    cases_file: Path | None = Field(None, description="Own kinds of cases instead of inspections/cases.toml.")
+    remind_every_s: float = Field(
+        60.0, gt=0, le=86_400, description="How often overdue requests and cases are looked at."
+    )
     hazards_file: Path | None = Field(None, description="Own catalogue instead of inspections/hazards.toml.")
 
     @field_validator("city_timezone")

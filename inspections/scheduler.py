@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from inspections.params import RosterParams
 from inspections.planning import plan_day, plan_day_once
+from inspections.reminders import remind
 from inspections.store import mandatory_unplanned
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
 from inspections.wallclock import local_day
@@ -35,6 +36,7 @@ class Schedule:
         self._params = params
         self._periodic_from: datetime | None = None
         self._plan_from: datetime | None = None
+        self._remind_from: datetime | None = None
 
     async def tick(self, at: datetime) -> None:
         """Do everything that is due at a moment."""
@@ -42,6 +44,9 @@ class Schedule:
         if self._periodic_from is None or at >= self._periodic_from:
             await open_periodic_duties(self._pool, self._params, at)
             self._periodic_from = at + timedelta(seconds=self._params.periodic_every_s)
+        if self._remind_from is None or at >= self._remind_from:
+            await remind(self._pool, self._params, at)
+            self._remind_from = at + timedelta(seconds=self._params.remind_every_s)
         if self._plan_from is None or at >= self._plan_from:
             await self._plan_tomorrow(at)
 

@@ -74,3 +74,9 @@ DO $$ BEGIN
         GRANT UPDATE ON device_watch, rule_failure, rule_daily TO gaswarden_app;
     END IF;
 END $$;
+-- Requests, cases and enforcement move on; their timelines are only ever added to. (Not before 0014.)
+DO $$ BEGIN
+    IF to_regclass('case_file') IS NOT NULL THEN
+        GRANT UPDATE ON request, case_file, enforcement TO gaswarden_app;
+    END IF;
+END $$;
