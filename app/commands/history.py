@@ -32,6 +32,7 @@ from ingest.history_rows import HistoryOptions, check_timezone
 from sql import audit
 
 _SHOWN_BAD_ROWS = 20
+_STATEMENT_TIMEOUT_S = 1_800.0  # 50,000 rows of one meter lie in some 2,000 chunks, which the first import makes
 
 
 class Unit(StrEnum):
@@ -188,7 +189,7 @@ async def _import(
     refused: Callable[[tuple[int, str]], None],
     moved: Callable[[Position], None],
 ) -> HistoryReport:
-    async with connection(settings) as conn:
+    async with connection(settings, command_timeout_s=_STATEMENT_TIMEOUT_S) as conn:
         report = await import_file(conn, path, sniffed, options, on_bad=refused, on_progress=moved)
         if report.state == "imported":
             async with conn.transaction():

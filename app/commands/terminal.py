@@ -80,12 +80,12 @@ def console_actor() -> Actor:
 
 
 @asynccontextmanager
-async def connection(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """One connection as the serving role, with the product's codecs."""
+async def connection(settings: Settings, command_timeout_s: float | None = None) -> AsyncIterator[asyncpg.Connection]:
+    """One connection as the serving role, with the product's codecs; statements may take as long as set, or longer."""
     conn = await asyncpg.connect(
         settings.database.url.get_secret_value(),
         timeout=10,
-        command_timeout=settings.database.command_timeout_s,
+        command_timeout=command_timeout_s or settings.database.command_timeout_s,
         server_settings={"application_name": "gaswarden-console", "timezone": "UTC"},
     )
     try:

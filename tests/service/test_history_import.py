@@ -201,3 +201,14 @@ async def test_imported_readings_are_rolled_up(pool: asyncpg.Pool, conn: asyncpg
     await roll_up(pool, RollupParams())
     found = await conn.fetch("SELECT first_index_ml, last_index_ml, samples FROM reading_daily ORDER BY day")
     assert [tuple(row) for row in found] == [(100_000_000, 102_300_000, 24), (102_400_000, 104_700_000, 24)]
+
+
+async def test_a_first_try_that_stored_nothing_begins_again(conn: asyncpg.Connection, tmp_path: Path) -> None:
+    """All rows refused for want of a form of the time: with it, the same file is read from its start."""
+    path = write(tmp_path / "a.csv", [(METER, "22/10/2023 06:00:00", "1.0"), (METER, "22/10/2023 07:00:00", "1.1")])
+    report, bad = await load(conn, path)
+    assert (report.refused, len(bad)) == (2, 2)
+    report, bad = await load(conn, path, time_format="%d/%m/%Y %H:%M:%S")
+    assert (report.state, report.resumed_at, dict(report.counts), bad) == ("imported", 0, {"late": 2}, [])
+    assert (await load(conn, path, time_format="%d/%m/%Y %H:%M:%S"))[0].state == "already"
+    assert await proven(conn)

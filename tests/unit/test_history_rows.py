@@ -283,3 +283,56 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     block, _ = next(iter(blocks(path, sniffed, 10, Progress())))
     parsed = parse_block(block, HistoryOptions("m3", "cumulative", "Europe/Berlin"), HistoryState(), NOW)
     assert parsed.rows.row(0) == (1, "M1", datetime(2025, 1, 1, tzinfo=UTC), 1_500_000)
+
+
+_FLUVIUS = (
+    "\ufeffFrom (date);From (time);EAN code;Meter;Volume;Unit\r\n"
+    '22/10/2023;06:00:00;="123456879123456789";7MIT1;0,125;m³\r\n'
+    '22/10/2023;06:00:00;="123456879123456789";7MIT1;1,404;kWh\r\n'
+    '22/10/2023;07:00:00;="123456879123456789";7MIT1;0,000;m³\r\n'
+)
+
+
+def _chosen(path: Path, rows_at_once: int, only: tuple[str, str]) -> tuple[list[tuple[Any, ...]], int]:
+    wanted = ("EAN code", "From (date)+From (time)", "Volume")
+    progress = Progress()
+    found = blocks(path, sniff(path, wanted, only=[only]), rows_at_once, progress)
+    rows: list[tuple[Any, ...]] = [
+        row for block, _ in found for row in zip(block.lines, block.devices, block.values, strict=True)
+    ]
+    return rows, progress.left_out
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 100])
+def test_rows_of_another_unit_are_left_out_and_counted(tmp_path: Path, rows_at_once: int) -> None:
+    """An export with cubic metres and kilowatt hours in turn: one is chosen, no block of others ends it."""
+    path = tmp_path / "fluvius.csv"
+    path.write_text(_FLUVIUS, encoding="utf-8")
+    rows, left_out = _chosen(path, rows_at_once, ("Unit", "m³"))
+    assert rows == [(2, "123456879123456789", "0,125"), (4, "123456879123456789", "0,000")]
+    assert left_out == 1
+    assert _chosen(path, rows_at_once, ("EAN code", "123456879123456789"))[1] == 0
+    assert _chosen(path, rows_at_once, ("Unit", "ft³")) == ([], 3)
+
+
+def test_rows_are_chosen_in_parquet_too(tmp_path: Path) -> None:
+    """By value, as text; their numbers are those of the file."""
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"time": [1704063600, 1704067200], "register": [1.0, 2.0], "tariff": [1, 2]}).write_parquet(path)
+    progress = Progress()
+    sniffed = sniff(path, (None, None, None), one_device="M-7", only=[("tariff", "2")])
+    ((block, _),) = blocks(path, sniffed, 10, progress)
+    assert list(zip(block.lines, block.devices, block.times, block.values, strict=True)) == [
+        (2, "M-7", "1704067200", 2.0)
+    ]
+    assert progress.left_out == 1
+
+
+def test_a_file_of_one_meter_needs_no_column_for_it(tmp_path: Path) -> None:
+    """The device is given once; without it the refusal says so."""
+    path = tmp_path / "home.csv"
+    path.write_text("unix_ts,reading\n1704063600,0.032\n")
+    with pytest.raises(HistoryRefused, match="or give --device"):
+        sniff(path, (None, "unix_ts", None))
+    ((block, _),) = blocks(path, sniff(path, (None, "unix_ts", None), one_device="M-7"), 10, Progress())
+    assert (list(block.devices), list(block.values)) == (["M-7"], ["0.032"])
