@@ -19,6 +19,7 @@ from ingest.client import BrokerParams, connect
 from ingest.decoders import senml_cbor
 from ingest.decoders.chirpstack_samples import uplink
 from ingest.foreign import FOREIGN
+from ingest.proof_routes import ProofRoutes, ReplayBody
 from ingest.sources import SourceParams
 from sql.actor import Actor
 from tests.dying_worker import ENDED
@@ -344,6 +345,8 @@ async def test_quarantine_heals(db: Database, pool: asyncpg.Pool, broker: Broker
         register(db, "lorawan", "LNS-1", _OPTICAL, codec="fludia-fm432g", pulse_ml=1_000)
         (after,) = await quarantine.preview(conn, now, sources=sources)
         assert after.reason is None
+    previewed = await ProofRoutes(pool, sources).replay(ReplayBody(), _OPERATOR)
+    assert previewed.outcome == {"would be stored": 1}  # over HTTP, too, a message is read by its source
     assert dict(await quarantine.replay(pool, _OPERATOR, now, sources=sources)) == {"late": 1, "still waiting": 0}
     assert [(row["at"], row["index_ml"]) for row in await readings(pool)] == [
         (at - timedelta(minutes=45), 12_470_000),
