@@ -11,11 +11,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from zoneinfo import available_timezones
 
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rules import passes, store
 from rules.catalog import Catalog
@@ -60,7 +61,15 @@ class RuleParams(BaseModel):
     )
     batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
     devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
+    city_timezone: str = Field("Asia/Shanghai", description="IANA name of the city's time zone: when its nights are.")
     back_off_s: float = Field(1.0, gt=0, le=60, description="Seconds to wait while the database is away")
+
+    @field_validator("city_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is not a time zone of the IANA database")
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,9 @@ async def run(
 
     async def readings() -> Done:
         def one(slot: str) -> Awaitable[Done]:
-            return passes.readings_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
+            return passes.readings_pass(
+                pool, catalog, slot, clock(), params.batches_max, params.devices_max, params.city_timezone
+            )
 
         return await _all_slots(pool, "readings", one)
 
