@@ -73,7 +73,7 @@ def season_of(use: pl.DataFrame, half: int) -> pl.DataFrame:
 
     `device_id, day, litres, spread, share`; only where more than half of those days are known.
     """
-    moved = use.with_columns((pl.col("day") + pl.duration(days=_YEAR + half)).alias("day"))
+    moved = use.with_columns((pl.col("day") + pl.duration(days=_YEAR - half)).alias("day"))
     return (
         moved.rolling("day", period=f"{2 * half + 1}d", group_by="device_id")
         .agg(

@@ -20,7 +20,7 @@ def flows(pairs: pl.DataFrame, flow_lh: float) -> pl.DataFrame:
     A flow is the register's difference over full hours, so many that `flow_lh` moves it three times.
     """
     hours = (pl.col("pulse_ml") / 1000 / flow_lh * 3).ceil().clip(1, 24)
-    inside = pairs.with_columns(
+    inside = pairs.select(*KEY, "at", "pulse_ml", "moved_ml").with_columns(
         pl.col("moved_ml").fill_null(0).cum_sum().over(KEY).alias("total_ml"),
         pl.col("moved_ml").is_null().cum_sum().over(KEY).alias("gaps"),
         (pl.col("at") - pl.duration(seconds=(hours * 3600).cast(pl.Int64))).alias("back_at"),

@@ -30,16 +30,9 @@ def register_frozen(rule: Rule, window: Window) -> list[Finding]:
     standing = _standing(rule, window)
     if standing.is_empty():
         return []
-    season = (
-        season_of(daily_use(window), int(rule["season_days"]))
-        .filter(pl.col("share") >= rule["share_min"])
-        .group_by("device_id")
-        .agg(pl.col("day").max())
-        .filter(pl.col("day").is_not_null())
-    )
-    sure = standing.join(season, on="device_id", maintain_order="left").filter(
-        pl.col("day") >= pl.col("at").dt.truncate("1d")
-    )
+    season = season_of(daily_use(window), int(rule["season_days"])).filter(pl.col("share") >= rule["share_min"])
+    dated = standing.with_columns(pl.col("at").dt.truncate("1d").alias("day"))
+    sure = dated.join(season, on=["device_id", "day"], how="semi", maintain_order="left")
     return [_finding(rule, window, row) for row in sure.iter_rows(named=True)]
 
 
