@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from rules import detectors
+from rules.detectors.samples import subject_of
+from rules.kinds import KINDS
 from rules.model import Cleared, Finding, Revised, Rule
 from rules.windows import CLOSINGS, Window
 
@@ -46,8 +48,9 @@ def evaluate(
     `closings` holds per rule when the newest closed alert of each device was closed (CLOSINGS): evidence starts anew
     there. Every finding of a rule that telemetry may end is followed by its end, if it has ended.
     """
+    seen = set(window.devices["device_id"])
     alerts: dict[str, list[Standing]] = {}
-    for one in standing:
+    for one in (alert for alert in standing if alert.device_id in seen):
         alerts.setdefault(one.rule_id, []).append(one)
     found: list[Found] = []
     for rule in rules:
@@ -63,16 +66,34 @@ def _of_rule(rule: Rule, window: Window, standing: Sequence[Standing]) -> list[F
         found.append(one)
         if rule.clears == "by_telemetry" and not one.ongoing:
             found.append(Cleared(rule.rule_id, one.subject, one.last_at))
-    if not standing:
-        return found
     of_subject: dict[str, list[Finding]] = {}
     for one in findings:
         of_subject.setdefault(one.subject, []).append(one)
     if window.until is None and rule.clears == "by_person":
-        for alert in standing:
-            mine = tuple(of_subject.get(alert.subject, ()))
-            found.append(Revised(rule.rule_id, alert.subject, window.since, mine))
+        found += _revised(rule, window, standing, of_subject)
     return found + _ended(rule, window, standing, of_subject)
+
+
+def _revised(
+    rule: Rule, window: Window, standing: Sequence[Standing], findings: Mapping[str, Sequence[Finding]]
+) -> list[Found]:
+    """What alerts of the window's subjects rest on now.
+
+    Where the window was cut, findings are complete from its first known register on; of instants that register itself
+    only begins the first pair, so that they are complete after it.
+    """
+    if not findings and not standing:
+        return []
+    starts: dict[str, datetime] = {}
+    if window.since is not None:
+        first = window.pairs.group_by("device_id").agg(pl.col("from_at").min())
+        after = timedelta(0) if KINDS[rule.kind].lasting else timedelta(microseconds=1)
+        starts = {subject_of(device_id): at + after for device_id, at in first.iter_rows()}
+    subjects = sorted({*findings, *(alert.subject for alert in standing)})
+    return [
+        Revised(rule.rule_id, subject, starts.get(subject, window.since), tuple(findings.get(subject, ())))
+        for subject in subjects
+    ]
 
 
 def _ended(

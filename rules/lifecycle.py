@@ -224,8 +224,8 @@ def clear(rule: Rule, alert: Alert | None, cleared: Cleared) -> Transition:
 
     A clear from a device that may not know (faulty, warming up, past its life) is noted and changes nothing.
     """
-    if alert is None:
-        return Transition(None, Reason.NO_ALERT)
+    if alert is None or not alert.is_open:
+        return Transition(alert, Reason.NO_ALERT)
     if cleared.at < alert.last_at or (not alert.firing and rule.clears == "by_person"):
         return Transition(alert, Reason.OLDER)
     evidence = {"at": cleared.at.isoformat(), **cleared.evidence}

@@ -1,11 +1,13 @@
 """What late data do to an open alert: it rests on what the findings are now, not on what they once were. Pure."""
 
+from datetime import timedelta
+
 from rules.model import SEVERITIES, Alert, Reason, Revised, Rule, Transition
 
 
 def is_withdrawn(alert: Alert) -> bool:
-    """Whether later data showed that the condition never was: it counts as over from its beginning."""
-    return not alert.firing and alert.cleared_at == alert.first_at
+    """Whether later data showed that the condition never was: it counts as over before it began."""
+    return not alert.firing and alert.cleared_at is not None and alert.cleared_at < alert.first_at
 
 
 def revise(rule: Rule, alert: Alert | None, revised: Revised) -> Transition:
@@ -37,7 +39,7 @@ def revise(rule: Rule, alert: Alert | None, revised: Revised) -> Transition:
 def _withdrawn(alert: Alert) -> Transition:
     if is_withdrawn(alert):
         return Transition(alert, Reason.NOTHING_NEW)
-    after = alert.changed(firing=False, cleared_at=alert.first_at)
+    after = alert.changed(firing=False, cleared_at=alert.first_at - timedelta(microseconds=1))
     note = "data that arrived since show that the condition never was"
     return Transition(after, Reason.WITHDRAWN, "withdrawn", alert.state, note=note)
 

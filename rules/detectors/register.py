@@ -12,14 +12,13 @@ from rules.windows import Window
 def index_backwards(rule: Rule, window: Window) -> list[Finding]:
     """Register steps back further than the tolerance; a return to zero of a full register and a swap are none.
 
-    An instant at the lower value. Ongoing while the register has not climbed back over what it once showed.
+    An instant at the lower value. It goes on until a person has looked: counting on does not make a register right.
     """
     tolerated_ml = pl.max_horizontal(
         pl.col("pulse_ml") * rule["pulses_tolerated"], pl.lit(rule["volume_tolerated_l"] * 1000)
     )
     steps = (
         window.pairs.filter(pl.col("back_ml") > tolerated_ml)
-        .join(newest(window), on="device_id")
         .join(codes(window), on="device_id")
         .sort("device_id", "at")
     )
@@ -43,7 +42,6 @@ def _backwards_finding(rule: Rule, row: Mapping[str, object]) -> Finding:
         ),
         value=litres,
         unit="L",
-        ongoing=number(row["newest_ml"]) < number(row["from_ml"]),
     )
 
 

@@ -15,6 +15,7 @@ KINDS: Mapping[str, Kind] = {
             "recent_h": Parameter("h", 24, 1, 720, "the condition goes on when it was last seen within this time"),
         },
         value_unit="L",
+        lasting=True,
         leak=True,
     ),
     "micro_leak": Kind(
