@@ -186,7 +186,9 @@ def compared(
     before: dict[Key, list[Alert]] = {}
     for alert in current:
         before.setdefault((current_kinds[alert.rule_id], alert.subject), []).append(alert)
-    new, same, met = [], [], set()
+    new: list[Alert] = []
+    same: list[Alert] = []
+    met: set[int] = set()
     for alert in draft:
         others = before.get((kinds[alert.rule_id], alert.subject), [])
         matching = [one for one in others if one.first_at <= alert.last_at and alert.first_at <= one.last_at]

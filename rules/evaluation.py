@@ -4,9 +4,10 @@ Live data, late data and backtests call it; it neither reads nor writes. What it
 and the rules alone: not on the order of arrival, nor on how much older history the window holds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -32,6 +33,14 @@ class Standing:
     firing: bool
 
 
+Runner = Callable[[Rule, Callable[[], list[Found]], list[Found]], list[Found]]
+"""Runs a rule's work: the rule, the work, and what to say when it breaks off."""
+
+
+def _at_once(_rule: Rule, work: Callable[[], list[Found]], _otherwise: list[Found]) -> list[Found]:
+    return work()
+
+
 def lookback(rules: Iterable[Rule]) -> timedelta:
     """How much history before a changed moment some window rules need."""
     return timedelta(seconds=max((detectors.lookback_s(rule) for rule in rules), default=0.0))
@@ -42,11 +51,13 @@ def evaluate(
     window: Window,
     closings: Mapping[str, pl.DataFrame],
     standing: Iterable[Standing] = (),
+    run: Runner = _at_once,
 ) -> list[Found]:
     """What window rules say of a window: findings, what open alerts rest on now, and the ends of conditions.
 
     `closings` holds per rule when the newest closed alert of each device was closed (CLOSINGS): evidence starts anew
-    there. Every finding of a rule that telemetry may end is followed by its end, if it has ended.
+    there. Every finding of a rule that telemetry may end is followed by its end, if it has ended. `run` is how a rule's
+    work is done: the service keeps one that breaks off from stopping the others.
     """
     seen = set(window.devices["device_id"])
     alerts: dict[str, list[Standing]] = {}
@@ -55,7 +66,7 @@ def evaluate(
     found: list[Found] = []
     for rule in rules:
         fresh = window.after(closings.get(rule.rule_id, CLOSINGS.to_frame()))
-        found += _of_rule(rule, fresh, alerts.get(rule.rule_id, []))
+        found += run(rule, partial(_of_rule, rule, fresh, alerts.get(rule.rule_id, [])), [])
     return found
 
 

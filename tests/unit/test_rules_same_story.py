@@ -154,7 +154,7 @@ def histories(stories: Sequence[Story]) -> list[Reading]:
     return [row for device_id, story in enumerate(stories, start=1) for row in told(story, device_id)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STORIES, st.lists(st.integers(0, HOURS), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_ends_in_the_same_alerts(stories: list[Story], cuts: list[int], chance: object) -> None:
     """Cut anywhere, shuffled, with repeats: what stands at the end is what all data at once would have raised."""
@@ -176,7 +176,7 @@ def test_any_order_of_arrival_ends_in_the_same_alerts(stories: list[Story], cuts
     assert pieces.facts() == whole.facts()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STORIES)
 def test_a_backtest_ends_in_the_alerts_of_the_live_service(stories: list[Story]) -> None:
     """Day after day live, closing what telemetry closes, or months at once: the same alerts of the same spans."""
@@ -191,7 +191,7 @@ def test_a_backtest_ends_in_the_alerts_of_the_live_service(stories: list[Story])
     assert facts_of(alerts_of(rules, findings_of(rules, rows))) == live.facts()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STORIES)
 def test_a_finding_never_rests_on_what_came_after_its_end(stories: list[Story]) -> None:
     """What the data up to a moment show is shown by all data too, if it had ended by then."""
