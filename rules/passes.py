@@ -56,7 +56,10 @@ async def save_found(
 
 
 async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int) -> Done:
-    """Evaluate the events of a slot's next batches with the event and group rules."""
+    """Evaluate the alarms in a slot's next batches: leak, several leaks in one building, carbon monoxide.
+
+    All other events are evaluated with the reports (rules/report_passes.py), so that a flood of them delays no alarm.
+    """
     guard = Guard()
     async with pool.acquire() as conn, conn.transaction():
         cursor = await store.claim_cursor(conn, "events", slot)
@@ -86,8 +89,8 @@ async def _evaluate_events(
         one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events, guard)
     ]
     written += await save_found(conn, catalog, grouped, now)
-    others = await instants.evaluate_events(conn, catalog, batch_ids, now, guard)
-    return written + await save_found(conn, catalog, others, now)
+    co_alarms = await instants.evaluate_events(conn, catalog.of_kind("co_alarm"), batch_ids, now, guard)
+    return written + await save_found(conn, catalog, co_alarms, now)
 
 
 async def _building_leaks(
