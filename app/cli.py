@@ -9,6 +9,7 @@ import psycopg
 import typer
 
 from app.commands import (
+    alerts,
     commanding,
     decode,
     desk,
@@ -16,6 +17,7 @@ from app.commands import (
     history,
     moving_in,
     people,
+    precision,
     proof,
     service,
     storage,
@@ -69,7 +71,8 @@ cli.command()(decode.decode)
 cli.command("trace")(proof.show_trace)
 cli.command("conflicts")(proof.show_conflicts)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")
-cli.command("alerts")(desk.show_alerts)
+cli.add_typer(alerts.alerts, name="alerts")
+cli.add_typer(precision.rules, name="rules")
 cli.add_typer(commanding.command, name="command")
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(gateways.gateway, name="gateway")

@@ -28,7 +28,9 @@ from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
 from rules.catalog import default_catalog
+from rules.precision_routes import PrecisionRoutes
 from rules.routes import AlertRoutes
+from rules.silence_routes import SilenceRoutes
 from sql.pool import open_pool
 
 SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "inspections", "http")
@@ -153,6 +155,8 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     """Every route the features offer."""
     return [
         *AlertRoutes(pool, default_catalog()).table(),
+        *SilenceRoutes(pool).table(),
+        *PrecisionRoutes(pool).table(),
         *StrangerRoutes(pool).table(),  # before `/devices/{device_id}`
         *IngestRoutes(pool).table(),
         *ProofRoutes(pool, settings.ingest.sources).table(),

@@ -11,17 +11,20 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from zoneinfo import available_timezones
+from pathlib import Path
+from typing import Self
 
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rules import passes, store
+from rules import clockwork, passes, store
 from rules.catalog import Catalog
 from rules.daily import daily_pass
 from rules.passes import Done, Listening
+from rules.regime_store import DEFAULT as DEFAULT_REGIME
+from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes
 from rules.report_passes import STREAM, reports_pass
 
 log = structlog.get_logger()
@@ -61,15 +64,28 @@ class RuleParams(BaseModel):
     )
     batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
     devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
-    city_timezone: str = Field("Asia/Shanghai", description="IANA name of the city's time zone: when its nights are.")
     back_off_s: float = Field(1.0, gt=0, le=60, description="Seconds to wait while the database is away")
+    clock_s: float = Field(1.0, gt=0, le=60, description="Seconds between looks at deadlines of alerts")
+    proof_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds between looks whether telemetry proves what was made safe"
+    )
+    regime: str = Field(DEFAULT_REGIME, description="How fast what must happen to an alert (rules/regimes.toml)")
+    regimes_file: Path | None = Field(None, description="File of your own regimes, in the form of rules/regimes.toml")
 
-    @field_validator("city_timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError(f"{name!r} is not a time zone of the IANA database")
-        return name
+    @model_validator(mode="after")
+    def _regime_is_there(self) -> Self:
+        self.chosen_regime()
+        return self
+
+    def chosen_regime(self) -> Regime:
+        """The regime to put in force; raises ValueError when the file or the name is wrong."""
+        try:
+            regimes = parse_regimes(self.regimes_file.read_text("utf-8")) if self.regimes_file else default_regimes()
+        except (OSError, UnicodeDecodeError, InvalidRegime) as error:
+            raise ValueError(f"regimes_file: {error}") from error
+        if self.regime not in regimes:
+            raise ValueError(f"regime: there is no regime {self.regime}; there are {', '.join(regimes)}")
+        return regimes[self.regime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +129,7 @@ async def run(
 
     async def readings() -> Done:
         def one(slot: str) -> Awaitable[Done]:
-            return passes.readings_pass(
-                pool, catalog, slot, clock(), params.batches_max, params.devices_max, params.city_timezone
-            )
+            return passes.readings_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
 
         return await _all_slots(pool, "readings", one)
 
@@ -124,6 +138,22 @@ async def run(
 
     async def daily() -> Done:
         return await daily_pass(pool, catalog, clock())
+
+    regime = params.chosen_regime()
+
+    started = False
+
+    async def clockwork_pass() -> Done:
+        nonlocal started
+        if not started:
+            await clockwork.start(pool, regime, clock())
+            started = True
+        await clockwork.look(pool, clock)
+        return Done()
+
+    async def proving_pass() -> Done:
+        await clockwork.prove(pool, clock())
+        return Done()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
@@ -136,6 +166,10 @@ async def run(
             name="rules-readings",
         )
         group.create_task(_loop("daily", daily, asyncio.Event(), params.daily_poll_s, 0, params), name="rules-daily")
+        group.create_task(
+            _loop("clock", clockwork_pass, asyncio.Event(), params.clock_s, 0, params), name="rules-clock"
+        )
+        group.create_task(_loop("proof", proving_pass, asyncio.Event(), params.proof_s, 0, params), name="rules-proof")
         group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
 
 

@@ -1,14 +1,18 @@
 """What becomes of an alert: pure steps, each with its reason. Live, late data and backtests share them.
 
-`open -> acknowledged -> dispatched -> on_site -> made_safe -> verified`, or `dismissed` from any open state.
+`open -> acknowledged -> dispatched -> on_site -> made_safe -> verified`, or `dismissed` from any open state. Back to
+`open` when an acknowledgement expires (rules/clocks.py), or when what was made safe fires again.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 
+from rules import proof
 from rules.model import (
     CLOSED_STATES,
     LATE_AFTER,
+    LEAK_KINDS,
+    OPEN_STATES,
     Alert,
     Cleared,
     Finding,
@@ -49,13 +53,17 @@ SAMPLES_MAX = 400
 
 _STEPS = {
     "acknowledge": ("acknowledged", ("open",)),
+    "control": (None, ("open", "acknowledged", "dispatched", "on_site")),
     "dispatch": ("dispatched", ("acknowledged",)),
     "on_site": ("on_site", ("dispatched",)),
     "made_safe": ("made_safe", ("on_site",)),
     "verify": ("verified", ("made_safe",)),
-    "dismiss": ("dismissed", ("open", "acknowledged", "dispatched", "on_site", "made_safe")),
+    "dismiss": ("dismissed", OPEN_STATES),
 }
+"""Each step: the state it leads to (None: it stays) and the states it may be taken from."""
+
 STEPS = tuple(_STEPS)
+_MOMENTS = ("acknowledged_at", "owned_at", "dispatched_at", "on_site_at", "made_safe_at")
 
 
 def is_late(finding: Finding, now: datetime) -> bool:
@@ -83,14 +91,13 @@ def raise_or_fold(
 def covers(rule: Rule, closed: Alert, finding: Finding) -> bool:
     """Tell whether a closed episode already answered this finding.
 
-    Events: the instant lies in the span that was closed. Windows: it ended before the alert was closed, by a person or
-    by telemetry in its own time (evidence starts anew then). Absence: the silence began no later than the closed one.
+    Events: the instant lies in the span that was closed. Windows: it ended before the alert was closed (evidence starts
+    anew then). Absence: the silence began no later than the one that was closed.
     """
     if rule.family == "absence":
         return finding.first_at <= closed.first_at
     if rule.family == "window":
-        ended = closed.cleared_at if rule.clears == "by_telemetry" else closed.closed_at
-        return finding.last_at <= max(closed.last_at, ended or closed.closed_at or closed.last_at)
+        return finding.last_at <= max(closed.last_at, closed.closed_at or closed.last_at)
     return closed.first_at <= finding.first_at and finding.last_at <= closed.last_at
 
 
@@ -118,6 +125,12 @@ def _open(rule: Rule, finding: Finding, now: datetime, previous: Alert | None) -
         cleared_at=None if finding.ongoing else finding.last_at,
         episode=previous.episode + 1 if previous else 1,
         previous_alert_id=previous.alert_id if previous else None,
+        worst_severity=finding.severity,
+        leak=rule.kind in LEAK_KINDS,
+        guarded=rule.leak,
+        remind_min=rule.repeat_reminder_min,
+        clock_at=now,
+        needed_at=now,
     )
 
 
@@ -125,6 +138,8 @@ def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transiti
     merged = _merge(rule, alert, finding, now)
     if merged == alert:
         return Transition(alert, Reason.NOTHING_NEW)
+    if alert.state == "made_safe" and merged.firing and not alert.firing and not is_late(finding, now):
+        return _unsafe_again(alert, merged, finding, now)
     if worse(merged.severity, alert.severity) or _grew(alert.worst_value, merged.worst_value):
         reason, step = Reason.WORSE, "worse"
     elif worse(alert.severity, merged.severity):
@@ -138,16 +153,28 @@ def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transiti
     return Transition(merged, reason, step, alert.state, note=finding.sentence, evidence=_span(finding))
 
 
+def _unsafe_again(alert: Alert, merged: Alert, finding: Finding, now: datetime) -> Transition:
+    """What was made safe fires again: it is not safe, and the clock runs anew. The owner stays, and must answer."""
+    after = merged.changed(state="open", clock_at=now, needed_at=now, controlled_at=None, **dict.fromkeys(_MOMENTS))
+    return Transition(after, Reason.UNSAFE_AGAIN, "raised", alert.state, note=finding.sentence, evidence=_span(finding))
+
+
 def _merge(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
     newer = finding.last_at > alert.last_at or finding.last_at == alert.last_at == finding.first_at
     older = finding.first_at < alert.first_at
     known = _known(alert.evidence, finding.evidence)
     firing, cleared_at = _firing(alert, finding)
+    late = alert.late and is_late(finding, now)
+    worst = finding.severity if worse(finding.severity, alert.worst) else alert.worst
+    anew = worst != alert.worst or late != alert.late
     return alert.changed(
         severity=_severity(rule, alert, finding, newer=newer),
+        worst_severity=worst,
+        clock_at=now if anew else alert.clock_at,
+        controlled_at=None if anew else alert.controlled_at,
         firing=firing,
         cleared_at=cleared_at,
-        late=alert.late and is_late(finding, now),
+        late=late,
         sentence=finding.sentence if newer and not known else alert.sentence,
         first_at=min(alert.first_at, finding.first_at),
         last_at=max(alert.last_at, finding.last_at),
@@ -160,8 +187,8 @@ def _merge(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
 
 
 def _severity(rule: Rule, alert: Alert, finding: Finding, *, newer: bool) -> str:
-    """A ladder raises and lowers an alert with its newest value; without one an alert keeps its worst severity."""
-    if rule.ladder:
+    """A ladder follows its newest value, up and down; without one, and always for a leak, an alert keeps its worst."""
+    if rule.ladder and not alert.leak:
         return finding.severity if newer or finding.last_at >= alert.last_at else alert.severity
     return finding.severity if worse(finding.severity, alert.severity) else alert.severity
 
@@ -224,9 +251,9 @@ def clear(rule: Rule, alert: Alert | None, cleared: Cleared) -> Transition:
 
     A clear from a device that may not know (faulty, warming up, past its life) is noted and changes nothing.
     """
-    if alert is None or not alert.is_open:
-        return Transition(alert, Reason.NO_ALERT)
-    if cleared.at < alert.last_at or (not alert.firing and rule.clears == "by_person"):
+    if alert is None:
+        return Transition(None, Reason.NO_ALERT)
+    if cleared.at < alert.last_at or not alert.firing:
         return Transition(alert, Reason.OLDER)
     evidence = {"at": cleared.at.isoformat(), **cleared.evidence}
     if not cleared.believed:
@@ -261,15 +288,53 @@ def officer_step(rule_clears: str, alert: Alert, asked: OfficerStep, now: dateti
     to_state, from_states = _STEPS[asked.step]
     if alert.state not in from_states:
         raise WrongStep(f"the alert is {alert.state}: {asked.step} is not possible; {allowed_sentence(alert.state)}")
-    _check_proof(rule_clears, asked)
+    _check_proof(rule_clears, alert, asked)
+    evidence = _evidence(asked)
+    if to_state is None:
+        controlled = alert.changed(controlled_at=alert.controlled_at or now)
+        return Transition(
+            controlled, Reason.CONTROLLED, "controlled", alert.state, asked.actor, asked.note, evidence or None
+        )
     after = alert.changed(
         state=to_state,
         owner=alert.owner or asked.actor,
         cause=asked.cause if to_state == "dismissed" else alert.cause,
+        confirmed=alert.confirmed if asked.confirmed is None else asked.confirmed,
         closed_at=now if to_state in CLOSED_STATES else None,
+        **_moments(to_state, now),
     )
-    evidence = {key: text for key, text in (("text", asked.evidence), ("cause", asked.cause)) if text}
     return Transition(after, Reason.BY_OFFICER, to_state, alert.state, asked.actor, asked.note, evidence or None)
+
+
+def _moments(to_state: str, now: datetime) -> dict[str, object]:
+    if to_state == "acknowledged":
+        return {"acknowledged_at": now, "owned_at": now}
+    return {f"{to_state}_at": now} if f"{to_state}_at" in _MOMENTS else {}
+
+
+def _evidence(asked: OfficerStep) -> Json:
+    found: dict[str, object] = {}
+    if asked.evidence:
+        found["proof"] = [dict(one) for one in asked.evidence]
+    if asked.cause:
+        found["cause"] = asked.cause
+    if asked.confirmed is not None:
+        found["confirmed"] = asked.confirmed
+    return found
+
+
+def assigned(alert: Alert, owner: str, actor: str, note: str | None, now: datetime) -> Transition:
+    """Hand an open alert over. An acknowledgement goes on under the new owner and expires from now on.
+
+    Raises WrongStep when it is closed or has that owner already.
+    """
+    if not alert.is_open:
+        raise WrongStep(f"the alert is {alert.state}: nobody can be given it any more")
+    if alert.owner == owner:
+        raise WrongStep(f"{owner} has it already")
+    after = alert.changed(owner=owner, owned_at=now if alert.state == "acknowledged" else alert.owned_at)
+    evidence: Json = {"owner": owner, "previous_owner": alert.owner}
+    return Transition(after, Reason.ASSIGNED, "assigned", alert.state, actor, note, evidence)
 
 
 def allowed_sentence(state: str) -> str:
@@ -278,15 +343,25 @@ def allowed_sentence(state: str) -> str:
     return f"allowed from here: {', '.join(allowed)}" if allowed else "it is closed, and nothing more is allowed"
 
 
-def _check_proof(rule_clears: str, asked: OfficerStep) -> None:
-    if asked.step == "verify" and rule_clears == "by_person" and not (asked.evidence or "").strip():
-        raise WrongStep("verify needs evidence: an instrument reading, a photo's number or the inspection's outcome")
+def _check_proof(rule_clears: str, alert: Alert, asked: OfficerStep) -> None:
+    if asked.step == "verify" and (refusal := proof.refusal(asked.evidence, rule_clears, leak=alert.leak)):
+        raise WrongStep(refusal)
+    if asked.step == "control" and not (asked.note or "").strip():
+        raise WrongStep("control needs a note that says who shut the gas supply off, and where")
     if asked.step != "dismiss":
         return
     if asked.cause not in CAUSES:
         raise WrongStep(f"dismiss needs a cause, one of {', '.join(CAUSES)}")
     if asked.cause == "other" and not (asked.note or "").strip():
         raise WrongStep("dismiss with cause other needs a note that says what it was")
+
+
+def proved(alert: Alert, telemetry: Json, now: datetime) -> Transition:
+    """Telemetry since it was made safe is normal for as long as the regime asks: verified. Never use it for a leak."""
+    after = alert.changed(state="verified", closed_at=now)
+    evidence: Json = {"proof": [dict(telemetry)]}
+    note = "telemetry is normal since it was made safe"
+    return Transition(after, Reason.NORMAL_AGAIN, "verified", alert.state, note=note, evidence=evidence)
 
 
 def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
@@ -302,6 +377,7 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
         "hazards_open": visit.hazards_open,
     }
     mended = visit.result == "hazard_found" and visit.hazards and not visit.hazards_open
+    alert = _with_visit(alert, visit)
     if (visit.result == "passed" or mended) and alert.last_at > (visit.rechecked_at or visit.at):
         return _by_inspections(alert, alert, Reason.SEEN_SINCE, "inspected", visit, evidence)
     if mended:
@@ -314,6 +390,12 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
         after = alert.changed(state="verified", confirmed=alert.confirmed or False, closed_at=now)
         return _by_inspections(alert, after, Reason.PASSED, "verified", visit, evidence)
     return _by_inspections(alert, alert, Reason.INSPECTED, "inspected", visit, evidence)
+
+
+def _with_visit(alert: Alert, visit: Inspection) -> Alert:
+    """Whoever got in was on site, whatever the desk has written down so far."""
+    entered = visit.result in {"passed", "hazard_found"} and visit.at >= alert.raised_at
+    return alert.changed(on_site_at=visit.at) if entered and alert.on_site_at is None else alert
 
 
 def _by_inspections(

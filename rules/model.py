@@ -10,6 +10,9 @@ SEVERITIES = ("info", "minor", "major", "critical")
 OPEN_STATES = ("open", "acknowledged", "dispatched", "on_site", "made_safe")
 CLOSED_STATES = ("verified", "dismissed")
 LATE_AFTER = timedelta(hours=48)
+LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm"})
+"""Kinds of rules whose alerts are about gas or its products in a room: they have the shortest deadlines, and telemetry
+never lowers or ends them. (`Rule.leak` is wider: a small flow that never stops is about a leak, too.)"""
 
 Json = Mapping[str, object]
 
@@ -29,6 +32,7 @@ class Reason(StrEnum):
     NEW_EPISODE = "new_episode"
     WORSE = "worse"
     MILDER = "milder"
+    UNSAFE_AGAIN = "unsafe_again"
     FIRING_AGAIN = "firing_again"
     REPEATED = "repeated"
     NOTHING_NEW = "nothing_new"
@@ -36,11 +40,17 @@ class Reason(StrEnum):
     CLEARED = "cleared"
     CLEARED_AND_CLOSED = "cleared_and_closed"
     NOT_BELIEVED = "clear_not_believed"
-    REVISED = "revised_by_late_data"
-    WITHDRAWN = "disproved_by_late_data"
     OLDER = "older_than_known"
     NO_ALERT = "no_open_alert"
     BY_OFFICER = "by_officer"
+    ASSIGNED = "assigned"
+    CONTROLLED = "controlled"
+    ESCALATED = "escalated"
+    REMINDED = "reminded"
+    SILENCE_ENDED = "silence_ended"
+    SUPPRESSED = "suppressed"
+    ACK_EXPIRED = "acknowledgement_expired"
+    NORMAL_AGAIN = "telemetry_normal"
     INSPECTED = "inspected"
     PASSED = "inspection_passed"
     RECHECK_PASSED = "recheck_passed"
@@ -193,27 +203,18 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class Revised:
-    """All findings of a rule about a subject since a moment, as the data now known have them.
-
-    What an open alert of that time rests on is exactly these, whatever was found before late data came.
-    """
-
-    rule_id: str
-    subject: str
-    since: datetime | None
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OfficerStep:
-    """A person's step on an alert: acknowledge, dispatch, on_site, made_safe, verify or dismiss."""
+    """A person's step on an alert: acknowledge, control, dispatch, on_site, made_safe, verify or dismiss.
+
+    `evidence`: what proves it, as rules/proof.py has it. `confirmed`: whether there was a true hazard, where they know.
+    """
 
     step: str
     actor: str
     note: str | None = None
     cause: str | None = None
-    evidence: str | None = None
+    evidence: tuple[Json, ...] = ()
+    confirmed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as it stands; the fields are those of the table. `alert_id` is None until it is saved."""
+    """An alert as it stands; the fields are those of the table. `alert_id` is None until it is saved.
+
+    `leak`: about gas in a room. `guarded`: its rule is about leaks: two persons are needed to silence it.
+    `worst_severity`: the worst it ever had (None: what it has). `clock_at`: deadlines count from here: the raising, or
+    when it first was this bad (None: `raised_at`). `needed_at`: since when an owner is needed. `owned_at`: when the
+    present owner took it; an acknowledgement expires from there. `controlled_at`: the gas supply was shut off, which
+    gives attendance more time. The moments of its stages are our clock's. `due_stage` and `due_at`: the earliest stage
+    it waits for; `escalation`: levels told since that was missed; `wake_at`: when its clock must be looked at next
+    (rules/clocks.py keeps these four). `quiet_until`: a notice was held back by a silence that ends then. `remind_min`:
+    its rule wants it brought to mind this often, missed or not.
+    """
 
     alert_id: int | None
     rule_id: str
@@ -270,6 +281,30 @@ class Alert:
     confirmed: bool | None = None
     episode: int = 1
     previous_alert_id: int | None = None
+    worst_severity: str | None = None
+    leak: bool = False
+    guarded: bool = False
+    clock_at: datetime | None = None
+    needed_at: datetime | None = None
+    owned_at: datetime | None = None
+    controlled_at: datetime | None = None
+    notified_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    dispatched_at: datetime | None = None
+    on_site_at: datetime | None = None
+    made_safe_at: datetime | None = None
+    due_stage: str | None = None
+    due_at: datetime | None = None
+    wake_at: datetime | None = None
+    reminded_at: datetime | None = None
+    quiet_until: datetime | None = None
+    escalation: int = 0
+    remind_min: float | None = None
+
+    @property
+    def worst(self) -> str:
+        """The worst severity it ever had."""
+        return self.worst_severity or self.severity
 
     @property
     def is_open(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the alert routes take and give: pydantic models, nothing else."""
+"""What the alert routes take and give: pydantic models, nothing else. Pure."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,6 +10,9 @@ from rules.model import CLOSED_STATES, OPEN_STATES
 StateWord = Literal[
     "open", "closed", "unacknowledged", "acknowledged", "dispatched", "on_site", "made_safe", "verified", "dismissed"
 ]
+
+
+SeverityWord = Literal["critical", "major", "minor", "info"]
 
 
 def states_of(words: tuple[StateWord, ...]) -> list[str] | None:
@@ -24,9 +27,13 @@ class AlertQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: Annotated[tuple[StateWord, ...], Field(description="open and closed are groups of states")] = ()
-    severity: tuple[Literal["critical", "major", "minor", "info"], ...] = ()
+    severity: tuple[SeverityWord, ...] = ()
     area: Annotated[tuple[str, ...], Field(description="district codes")] = ()
     rule: Annotated[str | None, Field(description="rule id")] = None
+    owner: Annotated[str | None, Field(max_length=64, description="account that owns them")] = None
+    unowned: Annotated[bool | None, Field(description="with or without an owner")] = None
+    overdue: Annotated[bool | None, Field(description="true: a deadline of theirs is missed; false: none is")] = None
+    older_than_min: Annotated[float | None, Field(ge=0, description="raised at least so many minutes ago")] = None
     since: Annotated[AwareDatetime | None, Field(description="raised at or after")] = None
     until: Annotated[AwareDatetime | None, Field(description="raised before")] = None
     late: Annotated[bool | None, Field(description="found in late data")] = None
@@ -37,6 +44,15 @@ class AlertQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
+class StageRow(BaseModel):
+    """A stage of the leak-to-safe clock; `late`: it came after its deadline, `skipped`: it never came and is past."""
+
+    stage: Literal["notified", "acknowledged", "dispatched", "on_site", "made_safe", "verified"]
+    due_at: datetime
+    at: datetime | None
+    standing: Literal["on_time", "late", "pending", "overdue", "skipped"]
+
+
 class AlertRow(BaseModel):
     """One alert in a list; no personal data."""
 
@@ -45,9 +61,11 @@ class AlertRow(BaseModel):
     subject: str
     area: str
     severity: str
+    worst_severity: str
     state: str
     firing: bool
     late: bool
+    leak: bool
     sentence: str
     first_at: datetime
     last_at: datetime
@@ -64,6 +82,14 @@ class AlertRow(BaseModel):
     premises: str | None
     building: str | None
     gateway: str | None
+    latitude: float | None
+    longitude: float | None
+    due_stage: str | None
+    due_at: datetime | None
+    overdue: bool
+    escalation: Annotated[int, Field(description="levels told since the deadline was missed")]
+    silenced: Annotated[str | None, Field(description="who keeps its notices back, until when and why")]
+    clock: list[StageRow]
 
 
 class AlertPage(BaseModel):
@@ -112,6 +138,19 @@ class EpisodeRow(BaseModel):
     confirmed: bool | None
 
 
+class SilenceRow(BaseModel):
+    """A silence over alerts. A leak is silenced only where `leaks` is set and a second person approved."""
+
+    silence_id: int
+    kind: Literal["silence", "maintenance"]
+    from_at: datetime
+    until_at: datetime
+    author: str
+    reason: str
+    leaks: bool
+    approved_by: str | None
+
+
 class Door(BaseModel):
     """Where it is. Address and contact are personal data: null for inspectors, every look is audited."""
 
@@ -142,20 +181,98 @@ class AlertWhole(AlertRow):
     meter_class: str | None
     door: Door
     allowed: str
+    regime: Annotated[str, Field(description="name of the regime the clock goes by")]
+    telemetry: Annotated[Any, Field(description="made safe: how long stored readings have been normal since")] = None
+    controlled_at: Annotated[datetime | None, Field(description="the gas supply was shut off")]
+    silences: Annotated[list[SilenceRow], Field(description="silences that cover it, active or not yet")]
     timeline: list[TimelineRow]
     readings: list[ReadingRow]
     episodes: list[EpisodeRow]
 
 
-class StepBody(BaseModel):
-    """An officer's step. verify needs `evidence` where the rule asks for a person; dismiss needs `cause`."""
+class InstrumentProof(BaseModel):
+    """What somebody measured. A concentration counts as proof below 1 %LEL (500 ppm)."""
 
     model_config = ConfigDict(extra="forbid")
 
-    step: Literal["acknowledge", "dispatch", "on_site", "made_safe", "verify", "dismiss"]
+    kind: Literal["instrument"]
+    instrument: Annotated[str, Field(min_length=1, max_length=200, description="which instrument, e.g. its number")]
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unit: Literal["%LEL", "ppm", "%vol", "Pa", "L/h"]
+
+
+class PhotoProof(BaseModel):
+    """A photo, by the id it is stored under."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["photo"]
+    photo_id: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TelemetryProof(BaseModel):
+    """So many minutes of normal readings since the last finding: looked up in what is stored, refused when not so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["telemetry"]
+    minutes: Annotated[float | None, Field(ge=1, le=43_200, description="not less than the regime asks for")] = None
+
+
+class InspectionProof(BaseModel):
+    """A visit's outcome: it passed, at this place, after the last finding."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["inspection"]
+    outcome_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+Proof = Annotated[InstrumentProof | PhotoProof | TelemetryProof | InspectionProof, Field(discriminator="kind")]
+StepWord = Literal["acknowledge", "control", "dispatch", "on_site", "made_safe", "verify", "dismiss"]
+
+
+class StepBody(BaseModel):
+    """An officer's step.
+
+    verify needs `evidence` where the rule asks for a person; dismiss needs `cause`; control (the supply is shut off)
+    needs `note`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: StepWord
     note: Annotated[str | None, Field(max_length=2000)] = None
     cause: Annotated[str | None, Field(max_length=64)] = None
-    evidence: Annotated[str | None, Field(max_length=2000)] = None
+    evidence: Annotated[tuple[Proof, ...], Field(max_length=20)] = ()
+    confirmed: Annotated[
+        bool | None, Field(description="with verify: there was a true hazard, or there was none; labels the rule")
+    ] = None
+
+
+class AcknowledgeBody(BaseModel):
+    """Alerts to acknowledge at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alert_ids: Annotated[tuple[Annotated[int, Field(ge=1, le=2**63 - 1)], ...], Field(min_length=1, max_length=1000)]
+    note: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class Acknowledged(BaseModel):
+    """What became of each alert of a bulk acknowledgement; `refused` says why, by alert id."""
+
+    acknowledged: list[int]
+    refused: dict[int, str]
+
+
+class OwnerBody(BaseModel):
+    """Who is to have an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: Annotated[str, Field(min_length=1, max_length=64, description="an officer's or administrator's account")]
+    note: Annotated[str | None, Field(max_length=2000)] = None
 
 
 class StepDone(BaseModel):
@@ -164,6 +281,8 @@ class StepDone(BaseModel):
     alert_id: int
     state: str
     owner: str | None
+    due_stage: str | None
+    due_at: datetime | None
     closed_at: datetime | None
     allowed: str
 
@@ -197,8 +316,8 @@ class RuleEntry(BaseModel):
 
 
 class StreamQuery(BaseModel):
-    """Where the stream goes on: the step id after which to send; the header Last-Event-ID comes first."""
+    """Where the stream goes on: the id of the last event, or a step id; the header Last-Event-ID comes first."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[int | None, Field(ge=0)] = None
+    after: Annotated[str | None, Field(max_length=4000)] = None

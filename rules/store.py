@@ -1,23 +1,22 @@
 """Loads and saves what the evaluator works on; every function takes a connection and joins the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import asyncpg
 
+from rules import clocks
 from rules.absence import Outage, Quiet
+from rules.alert_rows import alert_of, row_of
 from rules.assertions import Event
+from rules.calling import Told, call_out
 from rules.changes import Change, Key
-from rules.evaluation import Standing
 from rules.model import Alert, Inspection, Place, Rule, Transition
-from rules.outbox import request_notices
-from rules.paging import Page
+from rules.regime_store import regime_in_force
+from rules.regimes import Regime
 from sql import queries
 from sql.errors import NotFound
-
-_ALERT_FIELDS = tuple(one.name for one in fields(Alert))
-
 
 # ---------------------------------------------------------------------------------------------- cursors
 
@@ -95,26 +94,19 @@ async def closed_alerts(conn: asyncpg.Connection, keys: Iterable[Key]) -> dict[K
     return found
 
 
-async def standing_alerts(
-    conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
-) -> list[Standing]:
-    """Open alerts of some rules about some devices, as the evaluator needs them."""
-    subjects = [f"device:{device_id}" for device_id in device_ids]
-    rows = await conn.fetch(*queries["standing_alerts"].bind(rule_ids=rule_ids, subjects=subjects))
-    return [Standing(**row) for row in rows]
+async def firing_alerts(
+    conn: asyncpg.Connection, rule_ids: Sequence[str], subjects: Sequence[str]
+) -> list[asyncpg.Record]:
+    """Open alerts of some rules and subjects that telemetry still shows."""
+    return await conn.fetch(*queries["firing_alerts"].bind(rule_ids=rule_ids, subjects=subjects))  # type: ignore[no-any-return]
 
 
-async def lock_alert(conn: asyncpg.Connection, alert_id: int) -> tuple[Alert, str]:
-    """One alert, locked, and its area; raises NotFound."""
+async def lock_alert(conn: asyncpg.Connection, alert_id: int) -> tuple[Alert, asyncpg.Record]:
+    """One alert, locked, and its row (which has its place, too); raises NotFound."""
     row = await conn.fetchrow(*queries["lock_alert"].bind(alert_id=alert_id))
     if row is None:
         raise NotFound(f"no alert {alert_id}")
-    return alert_of(row), row["area"]
-
-
-def alert_of(row: Mapping[str, object]) -> Alert:
-    """An alert from a row that has its columns."""
-    return Alert(**{name: row[name] for name in _ALERT_FIELDS})  # type: ignore[arg-type]
+    return alert_of(row), row
 
 
 def _split(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
@@ -122,42 +114,83 @@ def _split(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
     return [rule_id for rule_id, _ in ordered], [subject for _, subject in ordered]
 
 
+async def lock_alerts(conn: asyncpg.Connection, alert_ids: Sequence[int]) -> list[tuple[Alert, str]]:
+    """Several alerts with their areas, locked; those that do not exist are left out."""
+    rows = await conn.fetch(*queries["lock_alerts"].bind(alert_ids=list(alert_ids)))
+    return [(alert_of(row), row["area"]) for row in rows]
+
+
 async def save_changes(
     conn: asyncpg.Connection, rules: Mapping[str, Rule], changes: Sequence[Change], now: datetime
 ) -> tuple[list[int], list[Key]]:
-    """Write new and changed alerts with their timelines and tell listeners.
+    """Write new and changed alerts with their timelines, ask for the notices they call for, and tell listeners.
 
     Returns the alerts written, and the keys that lost a race: somebody opened the same alert meanwhile, so the caller
     must load and step again.
     """
+    regime = await regime_in_force(conn)
+    changes = [replace(change, after=clocks.wound(change.after, regime)) for change in changes]
     added = [change for change in changes if change.before is None]
     ids = await _insert(conn, rules, added, now) if added else {}
     lost = [change.key for change in added if change.key not in ids]
     ids |= {change.key: _saved_id(change.before) for change in changes if change.before is not None}
     kept = [change for change in changes if change.key in ids]
     await _update(conn, [change.after for change in kept if change.before is not None])
-    await _add_steps(conn, [(ids[change.key], change.after, step) for change in kept for step in change.steps], now)
-    await request_notices(conn, _pages(ids, kept), now)
+    told = [one for change in kept for one in _told(change, ids[change.key])]
+    await _tell(conn, told, regime, now)
     await conn.execute(*queries["notify_alerts"].bind(alert_ids=list(ids.values())))
     return list(ids.values()), lost
 
 
-def _pages(ids: Mapping[Key, int], changes: Iterable[Change]) -> list[Page]:
-    """A page for every new alert that pages: late ones and mere information do not."""
-    return [
-        Page(ids[change.key], "raised")
-        for change in changes
-        if change.before is None and change.after.is_open and not change.after.late and change.after.severity != "info"
-    ]
+async def save_transition(conn: asyncpg.Connection, before: Alert, transition: Transition, now: datetime) -> Alert:
+    """Write one transition of a saved alert, as `save_transitions`; return the alert as it was saved."""
+    (saved,) = await save_transitions(conn, [(before, [transition])], await regime_in_force(conn), now)
+    return saved
 
 
-async def save_transition(conn: asyncpg.Connection, transition: Transition, now: datetime) -> None:
-    """Write one transition of a saved alert with its timeline row and tell listeners."""
-    alert = transition.alert
-    assert alert is not None
-    await _update(conn, [alert])
-    await _add_steps(conn, [(_saved_id(alert), alert, transition)], now)
-    await conn.execute(*queries["notify_alerts"].bind(alert_ids=[_saved_id(alert)]))
+async def save_transitions(
+    conn: asyncpg.Connection, moved: Sequence[tuple[Alert, Sequence[Transition]]], regime: Regime, now: datetime
+) -> list[Alert]:
+    """Write what persons, inspections or the clock did to saved alerts (before, its steps in order) with the timelines.
+
+    Notices they call for are asked for in the same transaction. Returns the alerts as saved, their clocks wound.
+    """
+    saved, told = [], []
+    for before, steps in moved:
+        current = before
+        for step in steps:
+            after = step.alert or current
+            told.append(Told(current, replace(step, alert=after)))
+            current = after
+        saved.append(clocks.wound(current, regime))
+    await _move(conn, saved)
+    await _tell(conn, told, regime, now)
+    stepped = {one.alert_id for one in told if one.transition.step}
+    if stepped:
+        await conn.execute(*queries["notify_alerts"].bind(alert_ids=sorted(stepped)))
+    return saved
+
+
+async def _move(conn: asyncpg.Connection, alerts: Sequence[Alert]) -> None:
+    if alerts:
+        rows = [{name: value for name, value in row_of(alert).items() if name != "evidence"} for alert in alerts]
+        await conn.execute(*queries["move_alerts"].bind(rows=rows))
+
+
+def _told(change: Change, alert_id: int) -> list[Told]:
+    """The steps of a change, each with the alert before it, under the id the alert was saved with."""
+    told, current = [], change.before
+    for step in change.steps:
+        after = (step.alert or change.after).changed(alert_id=alert_id)
+        told.append(Told(current, replace(step, alert=after)))
+        current = after
+    return told
+
+
+async def _tell(conn: asyncpg.Connection, told: Sequence[Told], regime: Regime, now: datetime) -> None:
+    suppressed = await call_out(conn, told, regime, now)
+    steps = [(one.alert_id, one.after, one.transition) for one in told]
+    await _add_steps(conn, steps + suppressed, now)
 
 
 def _saved_id(alert: Alert | None) -> int:
@@ -172,14 +205,14 @@ async def _insert(
     used = {change.after.rule_id for change in added}
     await remember_rule_versions(conn, [rules[rule_id] for rule_id in sorted(used)], now)
     places = await places_of(conn, [change.after for change in added])
-    rows = [_row(change.after) | asdict(places[change.after.subject]) for change in added]
+    rows = [row_of(change.after) | asdict(places[change.after.subject]) for change in added]
     found = await conn.fetch(*queries["insert_alerts"].bind(rows=rows))
     return {(row["rule_id"], row["subject"]): row["alert_id"] for row in found}
 
 
 async def _update(conn: asyncpg.Connection, alerts: Sequence[Alert]) -> None:
     if alerts:
-        await conn.execute(*queries["update_alerts"].bind(rows=[_row(alert) for alert in alerts]))
+        await conn.execute(*queries["update_alerts"].bind(rows=[row_of(alert) for alert in alerts]))
 
 
 async def _add_steps(conn: asyncpg.Connection, steps: Sequence[tuple[int, Alert, Transition]], now: datetime) -> None:
@@ -200,12 +233,6 @@ async def _add_steps(conn: asyncpg.Connection, steps: Sequence[tuple[int, Alert,
     ]
     if rows:
         await conn.execute(*queries["add_alert_steps"].bind(rows=rows))
-
-
-def _row(alert: Alert) -> dict[str, object]:
-    """An alert's columns as JSON values (moments as ISO 8601, which PostgreSQL reads back exactly)."""
-    values = {name: getattr(alert, name) for name in _ALERT_FIELDS}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 async def remember_rule_versions(conn: asyncpg.Connection, rules: Iterable[Rule], now: datetime) -> None:

@@ -23,13 +23,19 @@ DO $$ BEGIN
         END IF;
     END IF;
 END $$;
--- Notices move on, contacts are changed and their addresses erased; the queue's rows come and go. (Schemas before 0010 have neither.)
+-- Notices move on, contacts are changed and their addresses erased; the queue's rows come and go. (Schemas before 0011 have neither.)
 DO $$ BEGIN
     IF to_regclass('notice') IS NOT NULL THEN
         GRANT UPDATE ON contact, page, notice TO gaswarden_app;
         GRANT USAGE ON SCHEMA procrastinate TO gaswarden_app;
         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA procrastinate TO gaswarden_app;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA procrastinate TO gaswarden_app;
+    END IF;
+END $$;
+-- A silence is approved and ended; a regime is only ever followed by another. (Schemas before 0015 have neither.)
+DO $$ BEGIN
+    IF to_regclass('silence') IS NOT NULL THEN
+        GRANT UPDATE ON silence TO gaswarden_app;
     END IF;
 END $$;
 -- A command moves on; its timeline is only ever added to. (Schemas before 0003 have neither.)

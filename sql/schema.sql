@@ -457,7 +457,30 @@ CREATE TABLE alert (
     cause              text,                             -- why dismissed
     confirmed          boolean,                          -- what an inspector found: true hazard, or nothing; NULL unknown
     episode            int NOT NULL DEFAULT 1,
-    previous_alert_id  bigint REFERENCES alert
+    previous_alert_id  bigint REFERENCES alert,
+    -- the clock (rules/clocks.py); a row written without it is wound at the next look
+    worst_severity     text CHECK (worst_severity IN ('critical', 'major', 'minor', 'info')),  -- NULL: never worse than it is
+    leak               boolean NOT NULL DEFAULT false,   -- about gas in a room
+    guarded            boolean NOT NULL DEFAULT false,   -- its rule is about leaks: silenced by two persons only
+    clock_at           timestamptz,                      -- deadlines count from here; NULL: from raised_at
+    needed_at          timestamptz,                      -- an owner is needed since
+    owned_at           timestamptz,                      -- the present owner took it: an acknowledgement expires from here
+    controlled_at      timestamptz,                      -- the gas supply was shut off
+    notified_at        timestamptz,                      -- stages, our clock: first notice handed to a channel,
+    acknowledged_at    timestamptz,
+    dispatched_at      timestamptz,
+    on_site_at         timestamptz,
+    made_safe_at       timestamptz,
+    due_stage          text CHECK (due_stage IN ('acknowledged', 'dispatched', 'on_site', 'made_safe', 'verified')),
+    due_at             timestamptz DEFAULT now(),        -- earliest deadline of what it waits for; NULL: closed
+    wake_at            timestamptz DEFAULT now(),        -- its clock is looked at then; NULL: closed or late
+    reminded_at        timestamptz,
+    quiet_until        timestamptz,                      -- a notice was held back by a silence that ends then
+    escalation         int NOT NULL DEFAULT 0,           -- levels told since due_at was missed
+    remind_min         double precision,                 -- its rule wants it brought to mind this often
+    -- rule: no open alert is without a deadline, nor, unless it came late, without somebody who will be told
+    CONSTRAINT alert_open_is_due CHECK (state IN ('verified', 'dismissed') OR due_at IS NOT NULL),
+    CONSTRAINT alert_open_is_woken CHECK (state IN ('verified', 'dismissed') OR late OR wake_at IS NOT NULL)
 );
 -- rule: one open alert per rule and subject
 CREATE UNIQUE INDEX alert_open_key ON alert (rule_id, subject) WHERE state NOT IN ('verified', 'dismissed');
@@ -468,6 +491,16 @@ CREATE INDEX alert_open_idx ON alert (raised_at DESC, alert_id DESC) WHERE state
 CREATE INDEX alert_raised_idx ON alert (raised_at DESC, alert_id DESC);
 -- serves: which conditions of a device the event rules must see end
 CREATE INDEX alert_firing_idx ON alert (device_id) WHERE state NOT IN ('verified', 'dismissed') AND firing;
+-- serves: the clock's next looks
+CREATE INDEX alert_wake_idx ON alert (wake_at) WHERE state NOT IN ('verified', 'dismissed') AND wake_at IS NOT NULL;
+-- serves: the officers' list by deadline, and what is overdue
+CREATE INDEX alert_due_idx ON alert (due_at, alert_id) WHERE state NOT IN ('verified', 'dismissed');
+-- serve: the officers' list of one owner, one rule, one district, one severity
+CREATE INDEX alert_open_owner_idx ON alert (owner, raised_at DESC, alert_id DESC)
+    WHERE state NOT IN ('verified', 'dismissed') AND owner IS NOT NULL;
+CREATE INDEX alert_open_rule_idx ON alert (rule_id, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
+CREATE INDEX alert_open_area_idx ON alert (area, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
+CREATE INDEX alert_open_severity_idx ON alert (severity, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 
 -- Alert step: the timeline. Rows are only ever added.
 CREATE TABLE alert_step (
@@ -480,9 +513,54 @@ CREATE TABLE alert_step (
     actor       text NOT NULL,                           -- account name, or 'rules', 'inspections'
     reason      text NOT NULL,                           -- the lifecycle's own reason word
     note        text,
-    evidence    jsonb
+    evidence    jsonb,
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id()  -- for the live stream: who has seen which commits
 );
 CREATE INDEX alert_step_alert_idx ON alert_step (alert_id, step_id);
+-- serves: the live stream going on from a snapshot
+CREATE INDEX alert_step_transaction_idx ON alert_step (transaction_id);
+-- rule: each level of a missed deadline is told once, whoever looks and however often
+CREATE UNIQUE INDEX alert_step_escalation_key ON alert_step (alert_id, (evidence ->> 'stage'), (evidence ->> 'due_at'), (evidence ->> 'level'))
+    WHERE step = 'escalated';
+
+-- Regime: how fast what must happen to an alert (rules/regimes.toml). The newest row is in force; rows are only added.
+CREATE TABLE regime (
+    regime_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name             text NOT NULL,
+    version          text NOT NULL,                      -- digest of the definition
+    definition       jsonb NOT NULL,
+    in_force_at      timestamptz NOT NULL
+);
+
+-- Silence: keeps notices back, never an alert's state. What it covers is whatever fits all of rule, district (and those
+-- below), device and subject that it names.
+CREATE TABLE silence (
+    silence_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind         text NOT NULL CHECK (kind IN ('silence', 'maintenance')),
+    rule_id      text,
+    area         text REFERENCES district (code),
+    device_id    int REFERENCES device,
+    subject      text,                                   -- as in alert
+    place        text,                                   -- the district it lies in; NULL: the whole city
+    from_at      timestamptz NOT NULL,
+    until_at     timestamptz NOT NULL,
+    reason       text NOT NULL CHECK (length(trim(reason)) > 0),
+    author       text NOT NULL,
+    created_at   timestamptz NOT NULL,
+    leaks        boolean NOT NULL,                       -- asks to silence leaks, too: has no effect on them until approved
+    approved_by  text,
+    approved_at  timestamptz,
+    ended_by     text,
+    ended_at     timestamptz,
+    CHECK (until_at > from_at),
+    CHECK (num_nonnulls(rule_id, area, device_id, subject) > 0),
+    CONSTRAINT silence_two_persons CHECK (approved_by <> author),
+    CHECK ((approved_by IS NULL) = (approved_at IS NULL)),
+    CHECK (approved_by IS NULL OR leaks),
+    CHECK ((ended_by IS NULL) = (ended_at IS NULL))
+);
+-- serves: the silences that cover an alert now
+CREATE INDEX silence_until_idx ON silence (until_at) WHERE ended_at IS NULL;
 
 -- ============================================================================ inspections (written by: inspections)
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import asyncpg
 import typer
-from pydantic import ValidationError
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from app.commands.terminal import (
@@ -27,8 +26,6 @@ from inspections.answers import DayAnswer, RosterAnswer
 from inspections.planning import Run, plan_day
 from inspections.routes import InspectionRoutes
 from inspections.worker import PlanningFailed
-from rules.pages import AlertPage, AlertQuery
-from rules.routes import AlertRoutes
 
 roster = typer.Typer(no_args_is_help=True, help="The inspectors' days.")
 DayOption = Annotated[str | None, typer.Option(help="Local day, YYYY-MM-DD; default: tomorrow.")]
@@ -163,31 +160,3 @@ def _show_roster(one: RosterAnswer, answer: DayAnswer, settings: Settings) -> No
 
 def _tomorrow(settings: Settings, at: datetime) -> date:
     return at.astimezone(settings.roster.zone).date() + timedelta(days=1)
-
-
-def show_alerts(
-    context: typer.Context,
-    state: Annotated[
-        list[str] | None, typer.Option(help="`open`, `closed` or a state; repeat for more. Default: open.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Most alerts shown.")] = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """List alerts, newest first.
-
-    Exit codes: 0 listed, 1 the database does not answer, 2 wrong usage or settings.
-    """
-    try:
-        query = AlertQuery.model_validate({"state": state or ["open"], "limit": limit})
-    except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"].replace("Input should be", "the state must be")) from None
-
-    async def read(pool: asyncpg.Pool, _settings: Settings) -> AlertPage:
-        return await AlertRoutes(pool).alerts(query, console_actor())
-
-    page = with_pool(context, read)
-    if as_json:
-        show_json([one.model_dump(mode="json") for one in page.items])
-        return
-    columns = ["alert_id", "severity", "state", "area", "premises", "device", "raised_at", "owner", "sentence"]
-    show_table("Alerts", columns, [[getattr(one, column) for column in columns] for one in page.items])

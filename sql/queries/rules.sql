@@ -63,43 +63,15 @@ WHERE p.building_id = ANY($1) AND e.at >= $2 AND e.at <= $3
   AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test;
 
 -- readings_window(device_ids, since, until) --
--- Registers, status words and measured flows of devices within a time; -1 and NaN stand for unknown.
-SELECT device_id, at, coalesce(index_ml, -1), flags, coalesce(status, -1), coalesce(flow_lh, 'NaN')
+-- Registers and status words of devices within a time; -1 stands for unknown (both are never negative).
+SELECT device_id, at, coalesce(index_ml, -1), flags, coalesce(status, -1)
 FROM reading
-WHERE device_id = ANY($1) AND at > $2 AND at <= $3
-  AND (index_ml IS NOT NULL OR status IS NOT NULL OR flow_lh IS NOT NULL);
-
--- beginnings(device_ids, learn) --
--- The first readings of devices where they are installed now, as long as `learn`; columns as in readings_window.
-SELECT r.device_id, r.at, coalesce(r.index_ml, -1), r.flags, coalesce(r.status, -1), coalesce(r.flow_lh, 'NaN')
-FROM unnest($1::int[]) AS wanted (device_id)
-LEFT JOIN installation i ON i.device_id = wanted.device_id AND i.removed_at IS NULL
-CROSS JOIN LATERAL (
-    SELECT min(d.day) AS day FROM reading_daily d
-    WHERE d.device_id = wanted.device_id AND (i.installed_at IS NULL OR d.day >= date_trunc('day', i.installed_at, 'UTC'))
-) first
-JOIN reading r ON r.device_id = wanted.device_id AND r.at >= greatest(first.day, i.installed_at)
-     AND r.at < greatest(first.day, i.installed_at) + $2::interval + interval '1 day'
-WHERE r.index_ml IS NOT NULL;
-
--- window_reports(device_ids, since, until) --
--- Device time and arrival of reports within a time; reports that were sent again days later say nothing about clocks.
-SELECT r.device_id, r.at, b.last_received_at
-FROM reading r JOIN batch b USING (batch_id)
-WHERE r.device_id = ANY($1) AND r.at > $2 AND r.at <= $3 AND r.seq IS NOT NULL AND r.reason IS DISTINCT FROM 40;
-
--- window_days(device_ids, since, until, season_from, season_until) --
--- The last known register of UTC days within two times.
-SELECT device_id, day, last_index_ml
-FROM reading_daily
-WHERE device_id = ANY($1) AND last_index_ml IS NOT NULL
-  AND ((day >= $2 AND day < $3) OR (day >= $4 AND day < $5));
+WHERE device_id = ANY($1) AND at > $2 AND at <= $3 AND (index_ml IS NOT NULL OR status IS NOT NULL);
 
 -- window_devices(device_ids) --
 -- What the window rules need to know of devices, with the class and area of where they are now.
 SELECT d.device_id, d.code, d.kind, d.meter_class, p.user_class, coalesce(x.code, g.area) AS area,
-       d.pulse_ml::bigint AS pulse_ml, d.register_wrap_ml, d.qmax_lh::double precision AS qmax_lh,
-       p.tenure, p.appliances, i.installed_at
+       d.pulse_ml::bigint AS pulse_ml, d.register_wrap_ml, d.qmax_lh::double precision AS qmax_lh
 FROM device d
 JOIN gateway g ON g.gateway_id = d.gateway_id
 LEFT JOIN installation i ON i.device_id = d.device_id AND i.removed_at IS NULL
@@ -124,11 +96,12 @@ UNION
 SELECT device_id, removed_at FROM installation WHERE device_id = ANY($1) AND removed_at > $2;
 
 -- closings(rule_ids, device_ids) --
--- When closed alerts of some rules and devices were closed, by our clock and in telemetry's own time.
-SELECT rule_id, device_id, closed_at, cleared_at
+-- When each rule's newest closed alert of each device was closed.
+SELECT rule_id, device_id, max(closed_at) AS closed_at
 FROM alert
 WHERE rule_id = ANY($1) AND subject IN (SELECT 'device:' || id FROM unnest($2::int[]) AS id)
-  AND state IN ('verified', 'dismissed');
+  AND state IN ('verified', 'dismissed')
+GROUP BY rule_id, device_id;
 
 -- open_alerts(rule_ids, subjects) --
 -- Open alerts of pairs of rule and subject, locked.
@@ -146,10 +119,10 @@ CROSS JOIN LATERAL (
     ORDER BY alert_id DESC LIMIT 20
 ) a;
 
--- standing_alerts(rule_ids, subjects) --
--- Open alerts of some rules and subjects, as the evaluator needs them.
-SELECT rule_id, subject, device_id, first_at, last_at, firing FROM alert
-WHERE rule_id = ANY($1) AND subject = ANY($2) AND state NOT IN ('verified', 'dismissed');
+-- firing_alerts(rule_ids, subjects) --
+-- Open alerts of some rules and subjects that telemetry still shows: rule, subject, newest event time.
+SELECT rule_id, subject, device_id, last_at FROM alert
+WHERE rule_id = ANY($1) AND subject = ANY($2) AND state NOT IN ('verified', 'dismissed') AND firing;
 
 -- device_places(device_ids, ats) --
 -- Where each device was at a moment; a device never installed is where its gateway is.
@@ -191,16 +164,24 @@ SELECT district_id AS number, code AS area FROM district WHERE district_id = ANY
 -- Open new alerts; a pair of rule and subject that already has an open one is left out of the answer.
 INSERT INTO alert (rule_id, rule_version, subject, area, device_id, gateway_id, premises_id, building_id, severity, state,
     firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
-    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id)
+    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id,
+    worst_severity, leak, guarded, clock_at, needed_at, owned_at, controlled_at, acknowledged_at, dispatched_at, on_site_at,
+    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min)
 SELECT rule_id, rule_version, subject, area, device_id, gateway_id, premises_id, building_id, severity, state,
     firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
-    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id
+    visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id,
+    worst_severity, leak, guarded, clock_at, needed_at, owned_at, controlled_at, acknowledged_at, dispatched_at, on_site_at,
+    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min
 FROM jsonb_to_recordset($1::jsonb) AS r (
     rule_id text, rule_version text, subject text, area text, device_id int, gateway_id int, premises_id int,
     building_id int, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
     last_at timestamptz, raised_at timestamptz, unit text, first_value double precision, last_value double precision,
     worst_value double precision, count int, evidence jsonb, visit text, owner text, cleared_at timestamptz,
-    closed_at timestamptz, cause text, confirmed boolean, episode int, previous_alert_id bigint)
+    closed_at timestamptz, cause text, confirmed boolean, episode int, previous_alert_id bigint,
+    worst_severity text, leak boolean, guarded boolean, clock_at timestamptz, needed_at timestamptz, owned_at timestamptz,
+    controlled_at timestamptz, acknowledged_at timestamptz, dispatched_at timestamptz, on_site_at timestamptz,
+    made_safe_at timestamptz, due_stage text, due_at timestamptz, wake_at timestamptz, reminded_at timestamptz,
+    quiet_until timestamptz, escalation int, remind_min double precision)
 ON CONFLICT (rule_id, subject) WHERE state NOT IN ('verified', 'dismissed') DO NOTHING
 RETURNING alert_id, rule_id, subject;
 
@@ -209,12 +190,19 @@ RETURNING alert_id, rule_id, subject;
 UPDATE alert SET severity = r.severity, state = r.state, firing = r.firing, late = r.late, sentence = r.sentence,
     first_at = r.first_at, last_at = r.last_at, unit = r.unit, first_value = r.first_value, last_value = r.last_value,
     worst_value = r.worst_value, count = r.count, evidence = r.evidence, owner = r.owner, cleared_at = r.cleared_at,
-    closed_at = r.closed_at, cause = r.cause, confirmed = r.confirmed
+    closed_at = r.closed_at, cause = r.cause, confirmed = r.confirmed,
+    worst_severity = r.worst_severity, clock_at = r.clock_at, needed_at = r.needed_at, owned_at = r.owned_at,
+    controlled_at = r.controlled_at, acknowledged_at = r.acknowledged_at, dispatched_at = r.dispatched_at,
+    on_site_at = r.on_site_at, made_safe_at = r.made_safe_at, due_stage = r.due_stage, due_at = r.due_at,
+    wake_at = r.wake_at, reminded_at = r.reminded_at, quiet_until = r.quiet_until, escalation = r.escalation
 FROM jsonb_to_recordset($1::jsonb) AS r (
     alert_id bigint, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
     last_at timestamptz, unit text, first_value double precision, last_value double precision,
     worst_value double precision, count int, evidence jsonb, owner text, cleared_at timestamptz, closed_at timestamptz,
-    cause text, confirmed boolean)
+    cause text, confirmed boolean, worst_severity text, clock_at timestamptz, needed_at timestamptz,
+    owned_at timestamptz, controlled_at timestamptz, acknowledged_at timestamptz, dispatched_at timestamptz,
+     on_site_at timestamptz, made_safe_at timestamptz, due_stage text, due_at timestamptz,
+    wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int)
 WHERE alert.alert_id = r.alert_id;
 
 -- add_alert_steps(rows) --
@@ -347,42 +335,6 @@ WITH RECURSIVE within AS (
 )
 SELECT code, asked FROM within;
 
--- list_alerts(states, severities, areas, rule_id, since, until, late, text, after, count, scope) --
--- A page of alerts, newest first; null filters restrict nothing; `after` is the last alert id of the page before.
-SELECT a.alert_id, a.rule_id, a.subject, a.area, a.severity, a.state, a.firing, a.late, a.sentence, a.first_at, a.last_at,
-       a.raised_at, a.unit, a.last_value, a.worst_value, a.count, a.visit, a.owner, a.confirmed, a.episode,
-       d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway
-FROM alert a
-LEFT JOIN device d ON d.device_id = a.device_id
-LEFT JOIN premises p ON p.premises_id = a.premises_id
-LEFT JOIN building b ON b.building_id = a.building_id
-LEFT JOIN gateway g ON g.gateway_id = a.gateway_id
-WHERE ($1::text[] IS NULL OR a.state = ANY($1))
-  AND ($2::text[] IS NULL OR a.severity = ANY($2))
-  AND ($3::text[] IS NULL OR a.area = ANY($3))
-  AND ($4::text IS NULL OR a.rule_id = $4)
-  AND ($5::timestamptz IS NULL OR a.raised_at >= $5)
-  AND ($6::timestamptz IS NULL OR a.raised_at < $6)
-  AND ($7::boolean IS NULL OR a.late = $7)
-  AND ($8::text IS NULL OR position(lower($8) IN lower(a.sentence)) > 0 OR d.code = $8 OR p.code = $8)
-  AND ($9::bigint IS NULL OR (a.raised_at, a.alert_id) < (SELECT raised_at, alert_id FROM alert WHERE alert_id = $9))
-  AND ($11::text[] IS NULL OR a.area = ANY($11))
-ORDER BY a.raised_at DESC, a.alert_id DESC
-LIMIT $10;
-
--- alert_whole(alert_id) --
--- One alert with the names of its device and place, and what its rule said when it fired.
-SELECT a.*, v.definition, d.code AS device, d.model, d.meter_class, p.code AS premises, p.unit AS premises_unit,
-       p.address, p.contact_name, p.contact_phone, p.user_class, b.code AS building, b.name AS building_name,
-       b.latitude, b.longitude, g.code AS gateway
-FROM alert a
-LEFT JOIN rule_version v ON v.rule_id = a.rule_id AND v.version = a.rule_version
-LEFT JOIN device d ON d.device_id = a.device_id
-LEFT JOIN premises p ON p.premises_id = a.premises_id
-LEFT JOIN building b ON b.building_id = a.building_id
-LEFT JOIN gateway g ON g.gateway_id = a.gateway_id
-WHERE a.alert_id = $1;
-
 -- alert_timeline(alert_id) --
 -- Every step of an alert, oldest first.
 SELECT step_id, at, step, from_state, to_state, actor, reason, note, evidence
@@ -401,15 +353,3 @@ FROM alert WHERE rule_id = $1 AND subject = $2 AND alert_id <> $3 ORDER BY alert
 -- rule_versions() --
 -- Every version of every rule that was ever used, newest first.
 SELECT rule_id, version, first_used_at FROM rule_version ORDER BY rule_id, first_used_at DESC;
-
--- steps_after(step_id, scope, count) --
--- Timeline rows after one, in order, for the live stream.
-SELECT s.step_id, s.alert_id, s.at, s.step, s.from_state, s.to_state, s.actor, s.reason,
-       a.rule_id, a.subject, a.area, a.severity, a.state, a.late, a.sentence
-FROM alert_step s JOIN alert a USING (alert_id)
-WHERE s.step_id > $1 AND ($2::text[] IS NULL OR a.area = ANY($2))
-ORDER BY s.step_id LIMIT $3;
-
--- newest_step() --
--- The newest row of all timelines.
-SELECT coalesce(max(step_id), 0) FROM alert_step;

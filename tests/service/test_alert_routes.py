@@ -21,6 +21,7 @@ from tests.service.rules_rows import NOW, Town, hourly, make_inspector, make_tow
 
 CATALOG = default_catalog()
 CONSOLE = Actor("console", "administrator")
+PROOF = {"kind": "instrument", "instrument": "GT-44, every joint", "value": 0.0, "unit": "ppm"}
 
 
 class Desk:
@@ -130,7 +131,7 @@ async def test_one_alert_whole(pool: asyncpg.Pool, conn: asyncpg.Connection, des
     assert [step["step"] for step in whole["timeline"]] == ["raised"]
     assert len(whole["readings"]) == len(rows) == len(whole["evidence"]["samples"])
     assert whole["door"]["address"] == "Willow Court 1-101"
-    assert whole["allowed"].startswith("allowed from here: acknowledge, dismiss")
+    assert whole["allowed"].startswith("allowed from here: acknowledge, control, dismiss")
     audited = await conn.fetchrow("SELECT * FROM audit_entry ORDER BY audit_id DESC LIMIT 1")
     assert (audited["actor"], audited["action"], audited["subject"]) == ("olga", "alert.read", f"alert:{alert_id}")
 
@@ -153,12 +154,12 @@ async def test_the_whole_life_in_order_with_evidence(
 ) -> None:
     """Each step in its order; a step out of order and a closing without evidence are refused with what is allowed."""
     alert_id = await leak(pool, town, "LD-1")
-    refused = await desk.step(alert_id, status=409, step="verify", evidence="0 ppm")
-    assert "allowed from here: acknowledge, dismiss" in refused["detail"]
+    refused = await desk.step(alert_id, status=409, step="verify", evidence=[PROOF])
+    assert "allowed from here: acknowledge, control, dismiss" in refused["detail"]
     for step in ("acknowledge", "dispatch", "on_site", "made_safe"):
         await desk.step(alert_id, step=step, note=f"did {step}")
     assert "needs evidence" in (await desk.step(alert_id, status=409, step="verify"))["detail"]
-    done = await desk.step(alert_id, step="verify", evidence="pumped instrument: 0 ppm at every joint")
+    done = await desk.step(alert_id, step="verify", evidence=[PROOF])
     assert (done["state"], done["owner"]) == ("verified", "olga")
     whole = await desk.get(f"/alerts/{alert_id}")
     assert [step["to_state"] for step in whole["timeline"]] == [
@@ -169,7 +170,7 @@ async def test_the_whole_life_in_order_with_evidence(
         "made_safe",
         "verified",
     ]
-    assert whole["timeline"][-1]["evidence"] == {"text": "pumped instrument: 0 ppm at every joint"}
+    assert whole["timeline"][-1]["evidence"] == {"proof": [PROOF]}
     actions = [row["action"] for row in await conn.fetch("SELECT action FROM audit_entry ORDER BY audit_id")]
     assert [action for action in actions if action.startswith("alert.")][:5] == [
         "alert.acknowledge",

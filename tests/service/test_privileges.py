@@ -13,6 +13,7 @@ APPEND_ONLY = (
     "command_step",
     "audit_entry",
     "rule_version",
+    "regime",
 )
 
 

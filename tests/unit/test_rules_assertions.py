@@ -12,7 +12,6 @@ from rules.assertions import Event, building_leaks, leak_alarm
 from rules.catalog import default_catalog
 from rules.model import Cleared, Finding
 from rules.spans import AHEAD, plan_spans
-from rules.stream import Sent
 
 RULES = default_catalog().rules
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -164,7 +163,7 @@ def test_observed_time_never_counts_an_outage_twice(parts: list[tuple[int, int]]
     assert observed_s(NOW, NOW + timedelta(minutes=100), merged(ours)) == (100 - len(lost)) * 60
 
 
-# ------------------------------------------------------------------------------------------------ spans, stream
+# ------------------------------------------------------------------------------------------------ spans
 
 
 def test_each_device_is_looked_at_once_for_all_its_batches() -> None:
@@ -186,13 +185,3 @@ def test_many_devices_are_taken_in_parts() -> None:
     """No more than asked are in memory at once."""
     spans = plan_spans([(list(range(25)), NOW, NOW)], timedelta(days=7), NOW, 10)
     assert [len(span.device_ids) for span in spans] == [10, 10, 5]
-
-
-def test_a_step_that_becomes_visible_out_of_order_is_sent_once() -> None:
-    """Step 7 commits after step 8 was read: it is sent when it appears, 8 is not sent again."""
-    sent = Sent(5)
-    assert sent.fresh([6, 8], 0.0) == [6, 8]
-    assert sent.fresh([6, 7, 8], 1.0) == [7]
-    assert sent.base == 5
-    assert sent.fresh([6, 7, 8, 9], 61.5) == [9]
-    assert sent.base == 8

@@ -27,6 +27,7 @@ from rules.pages import StepBody
 RULES = default_catalog().rules
 LEAK, SILENT, MICRO = RULES["leak_alarm"], RULES["device_silent"], RULES["micro_leak"]
 T0 = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+PROOF = ({"kind": "instrument", "instrument": "GT-44", "value": 0.0, "unit": "ppm"},)
 
 
 def at(minutes: float) -> datetime:
@@ -137,9 +138,12 @@ def test_late_is_what_ended_two_days_before_we_knew() -> None:
 
 
 REFUSALS = {
-    ("open", "dispatch"): "the alert is open: dispatch is not possible; allowed from here: acknowledge, dismiss",
+    (
+        "open",
+        "dispatch",
+    ): "the alert is open: dispatch is not possible; allowed from here: acknowledge, control, dismiss",
     ("acknowledged", "acknowledge"): (
-        "the alert is acknowledged: acknowledge is not possible; allowed from here: dispatch, dismiss"
+        "the alert is acknowledged: acknowledge is not possible; allowed from here: control, dispatch, dismiss"
     ),
     ("verified", "dismiss"): (
         "the alert is verified: dismiss is not possible; it is closed, and nothing more is allowed"
@@ -159,14 +163,14 @@ def test_closing_a_leak_needs_evidence_and_dismissing_needs_a_cause() -> None:
     """A click is no proof; `other` is no cause without words."""
     safe = leak_alert("made_safe")
     for asked, words in (
-        (OfficerStep("verify", "olga", evidence="  "), "needs evidence"),
+        (OfficerStep("verify", "olga"), "needs evidence"),
         (OfficerStep("dismiss", "olga"), "needs a cause"),
         (OfficerStep("dismiss", "olga", cause="boredom"), "needs a cause"),
         (OfficerStep("dismiss", "olga", cause="other", note=" "), "needs a note"),
     ):
         with pytest.raises(WrongStep, match=words):
             lifecycle.officer_step("by_person", safe, asked, at(9))
-    done = lifecycle.officer_step("by_person", safe, OfficerStep("verify", "olga", evidence="0 ppm"), at(9))
+    done = lifecycle.officer_step("by_person", safe, OfficerStep("verify", "olga", evidence=PROOF), at(9))
     assert done.alert is not None
     assert (done.alert.state, done.alert.closed_at, done.alert.owner) == ("verified", at(9), "olga")
 
@@ -253,7 +257,7 @@ def test_officers_steps_only_go_forward_and_end(steps: list[str]) -> None:
     """Whatever is clicked: a closed alert never changes, a refused step changes nothing, closing carries a time."""
     alert = leak_alert()
     for step in steps:
-        asked = OfficerStep(step, "olga", evidence="0 ppm", cause="cooking")
+        asked = OfficerStep(step, "olga", note="at the main cock", evidence=PROOF, cause="cooking")
         was_closed = alert.state in CLOSED_STATES
         try:
             after = lifecycle.officer_step("by_person", alert, asked, at(9)).alert
@@ -268,10 +272,14 @@ def test_officers_steps_only_go_forward_and_end(steps: list[str]) -> None:
 def test_a_ladder_raises_and_lowers_one_alert() -> None:
     """The newest value decides; what is older does not, and each change of severity is in the timeline."""
     laddered = replace(LEAK, ladder=((20.0, "critical"),))
-    alert, steps = leak_alert(), []
+    alert, steps = leak_alert(leak=False), []
     for minute, severity in ((3, "critical"), (6, "major"), (4, "critical")):
         step = lifecycle.raise_or_fold(laddered, alert, [], leak(minute, severity), at(minute))
         assert step.alert is not None
         alert = step.alert
         steps.append((step.reason.value, alert.severity))
     assert steps == [("worse", "critical"), ("milder", "major"), ("repeated", "major")]
+    assert alert.worst == "critical"
+    leaking = lifecycle.raise_or_fold(laddered, leak_alert(severity="critical"), [], leak(6, "major"), at(6)).alert
+    assert leaking is not None
+    assert leaking.severity == "critical"
