@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from itertools import pairwise
+from math import ceil
 
-from inspections.model import UserClass
+from inspections.model import Overbooking, UserClass
 
 _BANDS = (0, 9, 11, 14, 16, 18, 24)
 _ATTEMPTS_MAX = 3
@@ -120,9 +121,15 @@ class AccessRates:
         return min(0.995, max(0.005, rate))
 
 
-def expected_service_s(work_s: int, no_access_s: int, chance: float) -> int:
-    """Seconds a visit takes on average: the work when somebody opens, knocking and a notice card when nobody does."""
-    return work_s if work_s <= no_access_s else round(chance * work_s + (1 - chance) * no_access_s)
+def expected_service_s(work_s: int, chance: float, overbooking: Overbooking) -> int:
+    """Seconds planned for a visit: the work when somebody opens, knocking and a card when nobody does, on average.
+
+    Never so little that the work exceeds it by more than overbooking allows.
+    """
+    if work_s <= overbooking.no_access_s:
+        return work_s
+    expected = chance * work_s + (1 - chance) * overbooking.no_access_s
+    return ceil(max(expected, work_s / (1 + overbooking.excess_share)))
 
 
 def _keys(cell: Tried) -> Iterable[tuple[object, ...]]:

@@ -15,5 +15,5 @@ async def access_rates(
     conn: asyncpg.Connection, zone: ZoneInfo, at: datetime, prior: AccessPrior | None = None
 ) -> AccessRates:
     """Chances to get in, learned from the outcomes of the year before `at`."""
-    rows = await conn.fetch(*queries["access_counts"].bind(since=at - _SEEN_FOR, zone=str(zone)))
+    rows = await conn.fetch(*queries["access_counts"].bind(since=at - _SEEN_FOR, known_at=at, zone=str(zone)))
     return AccessRates([Tried(**row) for row in rows], prior)

@@ -6,24 +6,34 @@ day than doors drawn over the whole area.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
+from inspections.access_rates import HOURS, AccessRates, expected_service_s
 from inspections.cycle import NoAccess, other_half_day
-from inspections.model import Call, Day, Door, Duty, Inspector, UserClass, Window
+from inspections.model import Call, Day, Door, Duty, Inspector, Overbooking, UserClass, Window
 from inspections.priority import weigh
 
 _URGENT_KINDS = frozenset({"alert", "recheck", "appointment", "request"})
+_WORKING_HOURS = (8, 18)
 
 
 @dataclass(frozen=True, slots=True)
 class CallRules:
-    """What turns duties into calls: minutes of work by user class, skill for leaks, repeats after no access."""
+    """What turns duties into calls: minutes of work by user class, repeats after no access, chances to get in.
+
+    Without `rates` everybody is believed to be home. The last `promise_margin_s` of a promised window are left free,
+    for the delays of a day.
+    """
 
     service_s: Mapping[UserClass, int]
     no_access: NoAccess
     zone: ZoneInfo
+    rates: AccessRates | None = None
+    overbooking: Overbooking = field(default_factory=Overbooking)
+    promise_margin_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +55,67 @@ def make_calls(doors: Mapping[int, Door], duties: Iterable[Duty], day: date, rul
 def _call(door: Door, duties: Sequence[Duty], day: date, rules: CallRules) -> Call:
     ordered = tuple(sorted(duties, key=lambda duty: duty.duty_id))
     weight = weigh(door, ordered, day)
-    return Call(
+    promise = promised_window(ordered, day, rules)
+    window = promise or _window(ordered, rules)
+    work_s = rules.service_s[door.user_class]
+    made = Call(
         door=door,
         duties=ordered,
         priority=weight.points,
-        reasons=weight.reasons,
+        reasons=(*weight.reasons, *_said(promise, mandatory=weight.mandatory)),
         mandatory=weight.mandatory,
         skills=skills_needed(door, ordered),
-        service_s=rules.service_s[door.user_class],
-        window=None if weight.mandatory else _window(ordered, rules),
+        service_s=work_s,
+        window=None if weight.mandatory else window,
+        promised=promise is not None and not weight.mandatory,
     )
+    return _expected(made, day, rules) if rules.rates else made
+
+
+def _expected(call: Call, day: date, rules: CallRules) -> Call:
+    """The call with its chances, and what must not be shortened with its full time."""
+    rates = rules.rates
+    assert rates is not None
+    attempts = max(duty.attempts for duty in call.duties)
+    chances = tuple(rates.chance(call.door.user_class, call.door.area, day, hour, attempts) for hour in HOURS)
+    if call.promised:
+        chances = tuple(max(chance, rates.prior.promised) for chance in chances)
+    hours = _hours(call.window)
+    chance = fmean(chances[hour] for hour in hours)
+    if call.must:
+        return replace(call, chance=chance, chances=chances)
+    planned_s = expected_service_s(call.service_s, chance, rules.overbooking)
+    return replace(call, chance=chance, chances=chances, service_s=planned_s, full_service_s=call.service_s)
+
+
+def _hours(window: Window | None) -> range:
+    """The hours in which work could begin, within common working hours."""
+    if window is None:
+        return range(*_WORKING_HOURS)
+    first = max(_WORKING_HOURS[0], window.early_s // 3600)
+    last = min(_WORKING_HOURS[1], -(-window.late_s // 3600))
+    begin = min(23, window.early_s // 3600)
+    return range(first, last) if first < last else range(begin, begin + 1)
+
+
+def promised_window(duties: Iterable[Duty], day: date, rules: CallRules) -> Window | None:
+    """The first window promised for this day, without its margin; None when nothing is promised for it."""
+    found = []
+    for duty in duties:
+        if duty.promised_from is None or duty.promised_to is None:
+            continue
+        begin = duty.promised_from.astimezone(rules.zone)
+        if begin.date() == day:
+            early = begin.hour * 3600 + begin.minute * 60 + begin.second
+            length = int((duty.promised_to - duty.promised_from).total_seconds())
+            found.append(Window(early, early + max(length // 2, length - rules.promise_margin_s)))
+    return min(found, key=lambda window: (window.early_s, window.late_s), default=None)
+
+
+def _said(promise: Window | None, *, mandatory: bool) -> tuple[str, ...]:
+    if promise is None:
+        return ()
+    return ("promised; the promised time gives way to the alarm",) if mandatory else ("promised for this time",)
 
 
 def skills_needed(door: Door, duties: Iterable[Duty]) -> frozenset[str]:

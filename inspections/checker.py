@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from inspections.model import Call, Day, Inspector, Plan, Point, Roster, Travel, Visit
+from inspections.model import Call, Day, Inspector, Plan, Point, Roster, Visit
 
 
 class Rule(Enum):
@@ -27,6 +27,9 @@ class Rule(Enum):
     SHIFT = "shift"
     BREAK = "break"
     MANDATORY = "mandatory"
+    PROMISE = "promise"
+    OVERBOOKED = "overbooked"
+    FROZEN = "frozen"  # what was done or under way when the day changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,14 @@ def _roster(day: Day, calls: Mapping[int, Call], roster: Roster) -> Iterator[Bro
         yield Broken(Rule.UNKNOWN, roster.inspector.code, "does not work on this day")
         return
     for visit in roster.visits:
-        yield from _visit(inspector, calls.get(visit.call.premises_id, visit.call), visit)
+        yield from _visit(day, inspector, calls.get(visit.call.premises_id, visit.call), visit)
     yield from _shift(inspector, roster)
     yield from _break(inspector, roster)
-    yield from _legs(day.travel, inspector, roster)
+    yield from _legs(day, inspector, roster)
+    yield from _overbooking(day, calls, inspector, roster)
 
 
-def _visit(inspector: Inspector, call: Call, visit: Visit) -> Iterator[Broken]:
+def _visit(day: Day, inspector: Inspector, call: Call, visit: Visit) -> Iterator[Broken]:
     where = f"{inspector.code} at {call.door.code}"
     if not call.skills <= inspector.skills:
         yield Broken(Rule.SKILL, where, f"needs {sorted(call.skills - inspector.skills)}")
@@ -85,8 +89,30 @@ def _visit(inspector: Inspector, call: Call, visit: Visit) -> Iterator[Broken]:
         yield Broken(Rule.AREA, where, f"lies in {call.door.area}, which the inspector does not cover")
     if call.window and not call.window.early_s <= visit.arrive_s <= call.window.late_s:
         yield Broken(Rule.WINDOW, where, f"begins {visit.arrive_s} s, allowed {call.window}")
-    if visit.leave_s - visit.arrive_s < call.service_s:
-        yield Broken(Rule.SERVICE, where, f"{visit.leave_s - visit.arrive_s} s of work, {call.service_s} s needed")
+    needed = max(call.service_s, _expected_s(day, call))
+    if visit.leave_s - visit.arrive_s < needed:
+        yield Broken(Rule.SERVICE, where, f"{visit.leave_s - visit.arrive_s} s of work, {needed} s needed")
+
+
+def _expected_s(day: Day, call: Call) -> int:
+    """The work weighed by the chance that somebody is home, rounded down; what must be is never shortened."""
+    full = call.service_s if call.full_service_s is None else call.full_service_s
+    if call.must or full <= day.overbooking.no_access_s:
+        return full
+    chance = 1.0 if call.full_service_s is None else call.chance
+    return math.floor(chance * full + (1 - chance) * day.overbooking.no_access_s)
+
+
+def _overbooking(day: Day, calls: Mapping[int, Call], inspector: Inspector, roster: Roster) -> Iterator[Broken]:
+    """Should everybody be home, the work exceeds the planned time by no more than allowed."""
+    excess = sum(
+        max(0, call.full_service_s - (visit.leave_s - visit.arrive_s))
+        for visit in roster.visits
+        if (call := calls.get(visit.call.premises_id, visit.call)).full_service_s is not None
+    )
+    shift_s = max(0, inspector.shift_end_s - inspector.shift_start_s - inspector.break_s)
+    if excess > day.overbooking.excess_share * shift_s:
+        yield Broken(Rule.OVERBOOKED, inspector.code, f"relies on {excess} s of absence in a shift of {shift_s} s")
 
 
 def _shift(inspector: Inspector, roster: Roster) -> Iterator[Broken]:
@@ -117,19 +143,21 @@ def _break(inspector: Inspector, roster: Roster) -> Iterator[Broken]:
             yield Broken(Rule.BREAK, inspector.code, f"the break overlaps the visit at {visit.call.door.code}")
 
 
-def _legs(travel: Travel, inspector: Inspector, roster: Roster) -> Iterator[Broken]:
+def _legs(day: Day, inspector: Inspector, roster: Roster) -> Iterator[Broken]:
     """Between two visits there is time for travel, set-up, and the break when it lies there."""
-    place, building, free_from = inspector.start, None, roster.leave_s
+    travel = day.travel
+    place, building, free_from = inspector.start, inspector.inside_building_id, roster.leave_s
     for visit in roster.visits:
         door = visit.call.door
-        move = _move_s(travel, place, door.point, same=building == door.building_id)
+        move = _move_s(day, place, door.point, same=building == door.building_id)
         setup = 0 if building == door.building_id else travel.building_setup_s
         if not _enough(roster, free_from, visit.arrive_s, move, setup):
             yield Broken(
                 Rule.TRAVEL, f"{inspector.code} to {door.code}", f"{move:.0f} s travel and {setup} s set-up do not fit"
             )
         place, building, free_from = door.point, door.building_id, visit.leave_s
-    home = _move_s(travel, place, inspector.start, same=False) if roster.visits else 0.0
+    end = inspector.start if inspector.end is None else inspector.end
+    home = _move_s(day, place, end, same=False) if roster.visits else 0.0
     if not _enough(roster, free_from, roster.return_s, home, 0):
         yield Broken(Rule.TRAVEL, f"{inspector.code} home", f"{home:.0f} s of travel do not fit")
 
@@ -142,9 +170,14 @@ def _enough(roster: Roster, begin: int, end: int, move_s: float, setup_s: int) -
     return after >= move_s + setup_s or (before >= move_s and before + after >= move_s + setup_s)
 
 
-def _move_s(travel: Travel, origin: Point, target: Point, *, same: bool) -> float:
+def _move_s(day: Day, origin: Point, target: Point, *, same: bool) -> float:
+    travel, table = day.travel, day.table
     if same:
         return travel.between_flats_s
+    if table is not None and origin in table.index and target in table.index:
+        given = table.seconds[table.index[origin]][table.index[target]]
+        if given >= 0:
+            return given + travel.between_buildings_s
     a, b = math.radians(origin.latitude), math.radians(target.latitude)
     across = math.radians(target.longitude - origin.longitude)
     cosine = math.sin(a) * math.sin(b) + math.cos(a) * math.cos(b) * math.cos(across)
@@ -156,28 +189,30 @@ def _move_s(travel: Travel, origin: Point, target: Point, *, same: bool) -> floa
 
 
 def _mandatory(day: Day, plan: Plan) -> Iterator[Broken]:
-    """An omitted mandatory call is explained, and no able inspector without mandatory visits could have served it."""
-    busy = {r.inspector.inspector_id for r in plan.rosters if any(visit.call.mandatory for visit in r.visits)}
+    """An omission is explained, and no able inspector with nothing that must be could have served one that must be."""
+    busy = {r.inspector.inspector_id for r in plan.rosters if any(visit.call.must for visit in r.visits)}
     for omission in plan.omissions:
         call = omission.call
         if not omission.reason:
             yield Broken(Rule.MANDATORY, call.door.code, "is left out without a reason")
-        if not call.mandatory:
+        if not call.must:
             continue
+        rule = Rule.MANDATORY if call.mandatory else Rule.PROMISE
         for inspector in day.inspectors:
-            if inspector.inspector_id not in busy and _could_serve_alone(day.travel, inspector, call):
-                yield Broken(Rule.MANDATORY, call.door.code, f"is left out although {inspector.code} could go")
+            if inspector.inspector_id not in busy and _could_serve_alone(day, inspector, call):
+                yield Broken(rule, call.door.code, f"is left out although {inspector.code} could go")
 
 
-def _could_serve_alone(travel: Travel, inspector: Inspector, call: Call) -> bool:
+def _could_serve_alone(day: Day, inspector: Inspector, call: Call) -> bool:
     """A cautious test: true only when the visit certainly fits into an otherwise empty day without a break."""
     if not call.skills <= inspector.skills or call.door.area not in inspector.areas:
         return False
-    move = math.ceil(_move_s(travel, inspector.start, call.door.point, same=False))
-    begin = inspector.shift_start_s + move + travel.building_setup_s
+    move = math.ceil(_move_s(day, inspector.start, call.door.point, same=False))
+    begin = inspector.shift_start_s + move + day.travel.building_setup_s
     if call.window:
         begin = max(begin, call.window.early_s)
         if begin > call.window.late_s:
             return False
-    back = begin + call.service_s + move
+    end = inspector.start if inspector.end is None else inspector.end
+    back = begin + call.service_s + math.ceil(_move_s(day, call.door.point, end, same=False))
     return back <= min(inspector.shift_end_s, inspector.break_before_s)

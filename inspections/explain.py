@@ -52,12 +52,14 @@ def _fits_without_window(ground: Ground, index: int, positions: Sequence[int]) -
 def _price(ground: Ground, routes: Sequence[Route], timed: Sequence[Timed], index: int) -> Omission:
     """It fits alone, so other visits took its time: which ones would have to go, and how many minutes are missing."""
     ranked = sorted((missing_s(ground, p, routes[p], timed[p], index), p) for p in able(ground, index))
-    tried = ranked if ground.calls[index].mandatory else ranked[:_INSPECTORS_PRICED]
+    tried = ranked if ground.calls[index].must else ranked[:_INSPECTORS_PRICED]
     forced = [f for _, p in tried if (f := force(ground, p, routes[p], index)) is not None]
     call, missing_min = ground.calls[index], max(0, -(-ranked[0][0] // 60))
     if not forced:
         nearest = ground.day.inspectors[ranked[0][1]].code
-        reason = f"mandatory visits fill the day of every inspector able; {nearest} lacks {missing_min} min"
+        reason = (
+            f"mandatory and promised visits fill the day of every inspector able; {nearest} lacks {missing_min} min"
+        )
         return Omission(
             call, "capacity", reason, {"possible": False, "inspector": nearest, "minutes_missing": missing_min}
         )
@@ -75,10 +77,10 @@ def _crowded(ground: Ground, call: Call, best: Forced, missing_min: int) -> Omis
         "minutes_missing": missing_min,
         "displaces": [{"premises": other.door.code, "priority": other.priority} for other in displaced],
         "priority_lost": cost,
-        "priority_gained": call.priority,
+        "priority_gained": round(call.worth, 1),
     }
     names = ", ".join(other.door.code for other in displaced) or "no single visit"
-    reason = f"crowded out by {names} (priority {cost} against {call.priority}) in the day of {inspector}"
+    reason = f"crowded out by {names} (priority {cost:g} against {call.worth:g}) in the day of {inspector}"
     return Omission(call, "crowded_out", reason, price)
 
 

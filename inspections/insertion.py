@@ -31,7 +31,7 @@ def able(ground: Ground, call: int) -> list[int]:
 def extra_times(ground: Ground, position: int, route: Sequence[int], call: int) -> list[tuple[int, int]]:
     """`(extra seconds, place in the route)` of inserting a call, cheapest first, waiting and break left aside."""
     target, service = ground.place[call], ground.service_s[call]
-    stops = [ground.station[position], *(ground.place[other] for other in route), ground.station[position]]
+    stops = [ground.station[position], *(ground.place[other] for other in route), ground.end[position]]
     last = len(route)
     found = []
     for place in range(last + 1):
@@ -78,9 +78,10 @@ def insert_anywhere(ground: Ground, routes: list[Route], timed: list[Timed], cal
 
 
 def force(ground: Ground, position: int, route: Sequence[int], call: int) -> Forced | None:
-    """Force a call in by dropping the least priority that makes room; mandatory calls are never dropped.
+    """Force a call in by dropping the least worth that makes room; mandatory calls are never dropped.
 
-    None when even a route of its mandatory calls alone has no room.
+    A promised call is dropped for a mandatory one only, and last. None when even a route of what may not be dropped has
+    no room.
     """
     kept = list(route)
     displaced: list[int] = []
@@ -89,22 +90,28 @@ def force(ground: Ground, position: int, route: Sequence[int], call: int) -> For
         found = insert(ground, position, kept, timed, call) if timed else None
         if found:
             return Forced(position, tuple(found[1]), found[2], tuple(displaced))
-        victims = [index for index in kept if not ground.calls[index].mandatory]
+        victims = [index for index in kept if _gives_way(ground.calls[index], ground.calls[call])]
         if not victims:
             return None
-        victim = min(victims, key=lambda index: (ground.calls[index].priority, index))
+        victim = min(victims, key=lambda index: (ground.calls[index].must, ground.calls[index].worth, index))
         kept.remove(victim)
         displaced.append(victim)
+
+
+def _gives_way(other: Call, call: Call) -> bool:
+    return not other.must or (call.mandatory and not other.mandatory)
 
 
 def cheapest_force(
     ground: Ground, routes: Sequence[Route], timed: Sequence[Timed], call: int, tried_max: int
 ) -> Forced | None:
-    """The forcing that displaces least priority among the `tried_max` inspectors with most room."""
+    """The forcing that displaces least among the `tried_max` inspectors with most room; promised calls count most."""
     ranked = sorted(able(ground, call), key=lambda p: (missing_s(ground, p, routes[p], timed[p], call), p))
     forced = [force(ground, p, routes[p], call) for p in ranked[:tried_max]]
     return min(
-        (f for f in forced if f is not None), key=lambda f: (lost(ground.calls, f.displaced), f.position), default=None
+        (f for f in forced if f is not None),
+        key=lambda f: (promises(ground.calls, f.displaced), lost(ground.calls, f.displaced), f.position),
+        default=None,
     )
 
 
@@ -114,16 +121,25 @@ def missing_s(ground: Ground, position: int, route: Sequence[int], timed: Timed,
     return extra - (ground.day.inspectors[position].shift_end_s - timed.return_s)
 
 
-def lost(calls: Sequence[Call], displaced: Iterable[int]) -> int:
-    """The priority of the displaced calls together."""
-    return sum(calls[index].priority for index in displaced)
+def lost(calls: Sequence[Call], displaced: Iterable[int]) -> float:
+    """The worth of the displaced calls together: priority times chance to get in."""
+    return round(sum(calls[index].worth for index in displaced), 1)
+
+
+def promises(calls: Sequence[Call], displaced: Iterable[int]) -> int:
+    """How many of the displaced calls were promised to somebody."""
+    return sum(calls[index].promised for index in displaced)
 
 
 def settle(ground: Ground, position: int, route: Sequence[int]) -> tuple[Route, Timed]:
-    """Make a route walkable in real time: drop the least call, mandatory ones last, until it is."""
+    """Make a route walkable in real time: drop the least call, promised and then mandatory ones last, until it is."""
     kept = [index for index in route if ground.day.inspectors[position].may_visit(ground.calls[index])]
     while True:
         timed = time_route(ground, position, kept)
         if timed:
             return kept, timed
-        kept.remove(min(kept, key=lambda index: (ground.calls[index].mandatory, ground.calls[index].priority, index)))
+        kept.remove(min(kept, key=lambda index: _droppable(ground.calls[index], index)))
+
+
+def _droppable(call: Call, index: int) -> tuple[bool, bool, float, int]:
+    return call.mandatory, call.promised, call.worth, index

@@ -178,15 +178,12 @@ class TravelTable:
 class Overbooking:
     """How far rosters may rely on absence: `no_access_s` is spent at a door that stays shut.
 
-    A roster's full work may exceed the planned work by at most `excess_share` of the shift without its break.
+    The full work of a visit exceeds its planned time by at most the share `excess_share`, so that of a roster exceeds
+    the planned by at most that share of the shift.
     """
 
     no_access_s: int = 240
     excess_share: float = 0.25
-
-    def room_s(self, inspector: Inspector) -> int:
-        """Seconds of work that an inspector's roster may hold beyond the planned ones."""
-        return int(self.excess_share * max(0, inspector.shift_end_s - inspector.shift_start_s - inspector.break_s))
 
 
 @dataclass(frozen=True, slots=True)

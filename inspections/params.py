@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from inspections.access_rates import AccessRates
 from inspections.candidates import CallRules
 from inspections.cycle import Cycles
-from inspections.model import Travel
+from inspections.model import Overbooking, Travel
 from inspections.routing import Search
 
 
@@ -44,6 +45,26 @@ class RosterParams(BaseModel):
     iterations_per_call: int = Field(10, ge=1, le=10_000, description="Solver iterations for each door considered.")
     iterations_min: int = Field(1_500, ge=0, description="Least solver iterations.")
     polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
+    search_seconds_max: float = Field(
+        300.0,
+        gt=0,
+        description="Longest search for one part of a day, seconds; a plan it cuts short is not repeatable.",
+    )
+    plan_timeout_s: float = Field(900.0, gt=0, description="A planning process is ended after so long, seconds.")
+    learn_access: bool = Field(True, description="Weigh doors by the learned chance to get in, and overbook by it.")
+    no_access_s: int = Field(240, ge=0, le=3600, description="Spent at a door that stays shut, seconds (no source).")
+    overbooking_share: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Most that work may exceed the time planned for it, should everybody be home.",
+    )
+    promise_margin_min: int = Field(
+        10, ge=0, le=120, description="Last minutes of a promised window that planning leaves free for delays."
+    )
+    load_spread_max: float = Field(
+        0.2, ge=0, le=1, description="Most difference in work between inspectors of a station, share of a shift."
+    )
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search: same day, same seed, same plan.")
     cycles_file: Path | None = Field(None, description="Own cycles instead of the packaged inspections/cycles.toml.")
     requests_file: Path | None = Field(None, description="Own categories instead of inspections/requests.toml.")
@@ -81,13 +102,27 @@ class RosterParams(BaseModel):
             iterations_per_call=self.iterations_per_call,
             iterations_min=self.iterations_min,
             polish_share=self.polish_share,
+            seconds_max=self.search_seconds_max,
+            load_spread_max=self.load_spread_max,
         )
 
-    def call_rules(self, cycles: Cycles) -> CallRules:
+    @property
+    def overbooking(self) -> Overbooking:
+        """How far rosters may rely on absence."""
+        return Overbooking(self.no_access_s, self.overbooking_share)
+
+    def call_rules(self, cycles: Cycles, rates: AccessRates | None = None) -> CallRules:
         """What turns duties into calls."""
         service_s = {
             "household": self.household_min * 60,
             "commercial": self.commercial_min * 60,
             "industrial": self.industrial_min * 60,
         }
-        return CallRules(service_s, cycles.no_access, self.zone)  # type: ignore[arg-type]  # keys are the literals
+        return CallRules(
+            service_s,  # type: ignore[arg-type]  # keys are the literals
+            cycles.no_access,
+            self.zone,
+            rates if self.learn_access else None,
+            self.overbooking,
+            self.promise_margin_min * 60,
+        )

@@ -12,14 +12,16 @@ import structlog
 from prometheus_client import Counter
 
 from inspections import store
+from inspections.access_store import access_rates
 from inspections.candidates import Choice, choose, make_calls, split
 from inspections.checker import Broken, broken_rules
 from inspections.cycle import load_cycles
-from inspections.model import Call, Day, Inspector, Omission, Plan
+from inspections.figures import defer, run_figures
+from inspections.model import Call, Day, Duty, Inspector, Plan
 from inspections.params import RosterParams
 from inspections.planner import plan_greedily
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
-from inspections.wallclock import WallClock, local_day
+from inspections.wallclock import DAY_S, WallClock, local_day, present
 from inspections.worker import PlanningFailed, plan_apart
 from sql import audit
 from sql.actor import INSPECTIONS, Actor
@@ -75,10 +77,9 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
     begun = time.perf_counter()
     whole = await _load(conn, day, params, at)
     choice = _choose(whole, params)
-    considered = Day(day, choice.considered, whole.inspectors, whole.travel)
-    plan, fallback = await _checked_plan(considered, params)
-    deferred = _defer(choice.deferred, day)
-    figures = _figures(whole, choice, plan) | {
+    plan, fallback = await _checked_plan(replace(whole, calls=choice.considered), params)
+    deferred = defer(choice.deferred, day)
+    figures = run_figures(whole, choice, plan) | {
         "seconds": round(time.perf_counter() - begun, 2),
         "fallback": fallback,
         "candidates_cut": sum(len(call.duties) for call in whole.calls) >= params.candidates_max,
@@ -91,12 +92,27 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
 
 
 async def _load(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime) -> Day:
-    inspectors = still_working(await store.working_inspectors(conn), day, params, at)
+    clock = WallClock(day, params.zone)
+    inspectors = still_working(await present_inspectors(conn, clock), day, params, at)
     due_by = day + timedelta(days=params.horizon_days)
-    duties = await store.plannable_duties(conn, day, due_by, at, params.candidates_max)
+    duties = await store.plannable_duties(conn, clock, due_by, at, params.candidates_max)
+    calls = await calls_of(conn, duties, day, params, at)
+    return Day(day, tuple(calls), tuple(inspectors), params.travel, overbooking=params.overbooking)
+
+
+async def present_inspectors(conn: asyncpg.Connection, clock: WallClock) -> list[Inspector]:
+    """Who works on the clock's day, absences taken off."""
+    absences = await store.absences(conn, clock.moment(0), clock.moment(DAY_S))
+    return present(await store.working_inspectors(conn), absences, clock)
+
+
+async def calls_of(
+    conn: asyncpg.Connection, duties: Sequence[Duty], day: date, params: RosterParams, at: datetime
+) -> list[Call]:
+    """Duties merged into calls, weighed, with their chances as learned so far."""
     doors = await store.doors(conn, sorted({duty.premises_id for duty in duties}))
-    calls = make_calls(doors, duties, day, params.call_rules(load_cycles(params.cycles_file)))
-    return Day(day, tuple(calls), tuple(inspectors), params.travel)
+    rates = await access_rates(conn, params.zone, at) if params.learn_access else None
+    return make_calls(doors, duties, day, params.call_rules(load_cycles(params.cycles_file), rates))
 
 
 def still_working(inspectors: Sequence[Inspector], day: date, params: RosterParams, at: datetime) -> list[Inspector]:
@@ -127,7 +143,7 @@ def _choose(whole: Day, params: RosterParams) -> Choice:
 async def _checked_plan(day: Day, params: RosterParams) -> tuple[Plan, bool]:
     """The solver's plan when the checker agrees, else the plain one (True); PlanningFailed when neither holds."""
     try:
-        plan = await plan_apart(day, params.search, params.seed)
+        plan = await plan_apart(day, params.search, params.seed, params.plan_timeout_s)
         broken = await asyncio.to_thread(broken_rules, day, plan)
         if not broken:
             return plan, False
@@ -145,27 +161,3 @@ async def _checked_plan(day: Day, params: RosterParams) -> tuple[Plan, bool]:
 
 def _words(broken: Sequence[Broken]) -> list[str]:
     return [f"{one.rule.value}: {one.where} {one.sentence}" for one in broken[:20]]
-
-
-def _defer(calls: Sequence[Call], day: date) -> list[Omission]:
-    """Doors already due that the day cannot even consider get their omission too; doors due later wait silently."""
-    overdue = [call for call in calls if min(duty.due_on for duty in call.duties) <= day]
-    reason = f"the day holds far fewer visits than doors are due; {len(calls)} of less weight wait for a later day"
-    return [Omission(call, "capacity", reason, {"priority": call.priority}) for call in overdue]
-
-
-def _figures(whole: Day, choice: Choice, plan: Plan) -> dict[str, Any]:
-    visits = plan.visits()
-    return {
-        "inspectors": len(whole.inspectors),
-        "candidates": len(whole.calls),
-        "considered": len(choice.considered),
-        "deferred": len(choice.deferred),
-        "visits": len(visits),
-        "omitted": len(plan.omissions),
-        "mandatory": sum(call.mandatory for call in whole.calls),
-        "mandatory_served": sum(visit.call.mandatory for visit in visits),
-        "priority": sum(call.priority for call in choice.considered),
-        "priority_served": sum(visit.call.priority for visit in visits),
-        "travel_s": sum(roster.travel_s for roster in plan.rosters),
-    }

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from inspections import store, views
-from inspections.candidates import make_calls
 from inspections.checker import broken_rules
-from inspections.cycle import load_cycles
 from inspections.model import Call, Day, Inspector, Omission, Plan, Roster, Visit
 from inspections.params import RosterParams
+from inspections.planning import calls_of, present_inspectors
+from inspections.wallclock import WallClock
 from sql.actor import INSPECTIONS
 
 _ALL_ROWS = 1_000_000
@@ -29,23 +29,23 @@ async def broken_in_force(pool: asyncpg.Pool, day: date, params: RosterParams) -
         if run is None:
             return None
         calls = await _calls(conn, day, params, run["planned_at"])
-        inspectors = {inspector.code: inspector for inspector in await store.working_inspectors(conn)}
+        working = await present_inspectors(conn, WallClock(day, params.zone))
+        inspectors = {inspector.code: inspector for inspector in working}
         rosters = await _rosters(conn, run["run_id"], calls, inspectors, params.zone)
         omissions, strangers = await _omissions(conn, run["run_id"], calls)
     plan = Plan(day, tuple(rosters), tuple(omissions), run["solver"], run["seed"])
     told = {visit.call.premises_id for visit in plan.visits()} | {one.call.premises_id for one in omissions}
     expected = tuple(call for call in calls.values() if call.premises_id in told or call.mandatory)
-    whole = Day(day, expected, tuple(inspectors.values()), params.travel)
+    whole = Day(day, expected, tuple(inspectors.values()), params.travel, overbooking=params.overbooking)
     moot = [f"unknown: {code} was left out and has no open duty any more" for code in strangers]
     return moot + [f"{one.rule.value}: {one.where} {one.sentence}" for one in broken_rules(whole, plan)]
 
 
 async def _calls(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime) -> dict[str, Call]:
     due_by = day + timedelta(days=params.horizon_days)
-    duties = await store.plannable_duties(conn, day, due_by, at, params.candidates_max)
-    doors = await store.doors(conn, sorted({duty.premises_id for duty in duties}))
-    calls = make_calls(doors, duties, day, params.call_rules(load_cycles(params.cycles_file)))
-    return {call.door.code: call for call in calls}
+    clock = WallClock(day, params.zone)
+    duties = await store.plannable_duties(conn, clock, due_by, at, params.candidates_max)
+    return {call.door.code: call for call in await calls_of(conn, duties, day, params, at)}
 
 
 async def _rosters(

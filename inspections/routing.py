@@ -5,8 +5,9 @@ What PyVRP lacks is modelled around it:
 * skills and areas: one load dimension each; an inspector without it has capacity 0 there;
 * doors of one building: they share a location; each service is lengthened by the step between flats, and the arc that
   leaves the building gives it back;
-* mandatory calls: a prize many times their weight. `required` could make the whole instance infeasible; the hard phase
-  around the solver is in `planner`.
+* mandatory and promised calls: a prize many times their weight. `required` could make the whole instance infeasible;
+  the hard phase around the solver is in `planner`;
+* a door that may stay shut: its prize is its worth, priority times chance.
 """
 
 import warnings
@@ -20,7 +21,7 @@ import pyvrp
 from pyvrp import Client, Depot, Location, ProblemData, Route, Solution, VehicleType
 from pyvrp.exceptions import PenaltyBoundWarning
 from pyvrp.search import NeighbourhoodParams
-from pyvrp.stop import MaxIterations
+from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria
 
 from inspections.model import Inspector, Window
 from inspections.timetable import Ground, needs_break
@@ -34,6 +35,9 @@ _DAY_S = 86_400
 class Search:
     """How the solver searches. Costs are in seconds of travel; `polish_share` of the search moves single doors.
 
+    `load_spread_max`: the inspectors of a station differ by at most so much of a shift in work and travel, where rules
+    allow it.
+
     The prize factor 300 and the 900 s for a change of compound were measured: 30-100 served fewer visits, 1,000 and
     more lost quality; 900 s brings an inspector from 6.3 to 5.1 compounds a day at almost no loss of priority.
     """
@@ -46,6 +50,8 @@ class Search:
     prize_factor: int = 300
     mandatory_factor: int = 20
     compound_change_s: int = 900
+    load_spread_max: float = 0.2
+    seconds_max: float = 300.0
 
     def iterations(self, calls: int, *, polish: bool) -> int:
         """Iterations for a day of so many calls: a bound in iterations, not in time, so that a plan can be repeated.
@@ -60,16 +66,16 @@ Block = tuple[int, ...]
 
 
 def make_blocks(ground: Ground, block_size: int) -> list[Block]:
-    """Calls of one building together, at most `block_size` a block; mandatory calls and windows stay alone."""
-    alone = [i for i, call in enumerate(ground.calls) if call.mandatory or call.window]
-    free = [i for i, call in enumerate(ground.calls) if not (call.mandatory or call.window)]
+    """Calls of one building together, at most `block_size` a block; what must be and windows stay alone."""
+    alone = [i for i, call in enumerate(ground.calls) if call.must or call.window]
+    free = [i for i, call in enumerate(ground.calls) if not (call.must or call.window)]
     blocks: list[Block] = [(index,) for index in alone]
 
     def kin(index: int) -> tuple[int, list[str]]:
         call = ground.calls[index]
         return call.door.building_id, sorted(call.skills)
 
-    free.sort(key=lambda i: (*kin(i), -ground.calls[i].priority, ground.calls[i].premises_id))
+    free.sort(key=lambda i: (*kin(i), -ground.calls[i].worth, ground.calls[i].premises_id))
     for _, group in groupby(free, kin):
         members = list(group)
         blocks += [tuple(members[at : at + block_size]) for at in range(0, len(members), block_size)]
@@ -87,11 +93,10 @@ def solve(
     initial = _initial(data, start) if start is not None else None
     params = pyvrp.SolveParams(neighbourhood=NeighbourhoodParams(num_neighbours=search.neighbours))
     iterations = search.iterations(len(ground.calls), polish=start is not None)
+    stop = MultipleCriteria([MaxIterations(iterations), MaxRuntime(search.seconds_max)])
     with warnings.catch_warnings():  # an infeasible best is no harm: `planner` settles every route in real time
         warnings.simplefilter("ignore", PenaltyBoundWarning)
-        result = pyvrp.solve(
-            data, MaxIterations(iterations), seed=seed, collect_stats=False, params=params, initial_solution=initial
-        )
+        result = pyvrp.solve(data, stop, seed=seed, collect_stats=False, params=params, initial_solution=initial)
     return _routes(result.best, blocks, len(ground.day.inspectors))
 
 
@@ -114,8 +119,8 @@ def _problem(ground: Ground, blocks: Sequence[Block], search: Search) -> Problem
     return ProblemData(
         locations=[Location(point.longitude, point.latitude) for point in ground.points],
         clients=[_client(ground, block, search, demands, cut) for block in blocks],
-        depots=[Depot(location=station) for station in ground.station],
-        vehicle_types=[_vehicle(i, p, demands) for p, i in enumerate(ground.day.inspectors)],
+        depots=[Depot(location=place) for place in (*ground.station, *ground.end)],
+        vehicle_types=[_vehicle(ground, p, demands) for p in range(len(ground.day.inspectors))],
         distance_matrices=[_costs(ground, search)],  # type: ignore[list-item]  # the stub asks for ndarray[int]
         duration_matrices=[duration],  # type: ignore[list-item]
     )
@@ -136,7 +141,7 @@ def _client(
     ground: Ground, block: Block, search: Search, demands: Sequence[tuple[str, str]], cut: "_Cut | None"
 ) -> Client:
     calls = [ground.calls[index] for index in block]
-    weight = sum(max(call.priority, 1) * (search.mandatory_factor if call.mandatory else 1) for call in calls)
+    weight = sum(max(call.worth, 0.1) * (search.mandatory_factor if call.must else 1) for call in calls)
     early, late = _compressed(calls[0].window, cut)
     asked = {("area", calls[0].door.area), *(("skill", skill) for skill in calls[0].skills)}
     return Client(
@@ -145,18 +150,19 @@ def _client(
         service_duration=sum(call.service_s + ground.flat_s for call in calls),
         tw_early=early,
         tw_late=late,
-        prize=min(weight * search.prize_factor, _PRIZE_MAX),
+        prize=min(int(weight * search.prize_factor), _PRIZE_MAX),
         required=False,
     )
 
 
-def _vehicle(inspector: Inspector, position: int, demands: Sequence[tuple[str, str]]) -> VehicleType:
+def _vehicle(ground: Ground, position: int, demands: Sequence[tuple[str, str]]) -> VehicleType:
+    inspector = ground.day.inspectors[position]
     has = {"skill": inspector.skills, "area": inspector.areas}
     rest = inspector.break_s if needs_break(inspector) else 0
     return VehicleType(
         capacity=[_PLENTY if name in has[kind] else 0 for kind, name in demands],
         start_depot=position,
-        end_depot=position,
+        end_depot=len(ground.station) + position,
         tw_early=inspector.shift_start_s,
         tw_late=max(inspector.shift_end_s - rest, inspector.shift_start_s),
     )
@@ -164,9 +170,8 @@ def _vehicle(inspector: Inspector, position: int, demands: Sequence[tuple[str, s
 
 def _durations(ground: Ground) -> np.ndarray:
     matrix = np.array(ground.matrix, dtype=np.int64).reshape(len(ground.points), len(ground.points))
-    buildings = len(ground.points) - len(ground.station)
-    matrix[:buildings, :] -= ground.flat_s  # given back: every service was lengthened by the step between flats
-    matrix[:, :buildings] += ground.setup_s
+    matrix[: ground.buildings, :] -= ground.flat_s  # given back: every service was lengthened by the step
+    matrix[:, : ground.buildings] += ground.setup_s
     np.fill_diagonal(matrix, 0)
     return np.maximum(matrix, 0)
 

@@ -8,8 +8,8 @@ import asyncpg
 
 from inspections.cycle import Cycle
 from inspections.duties import AlertNote, NewDuty
-from inspections.model import Door, Duty, Inspector, Omission, Plan, Point, Roster
-from inspections.wallclock import WallClock
+from inspections.model import Call, Door, Duty, Inspector, Omission, Plan, Point, Roster, Visit
+from inspections.wallclock import DAY_S, Absence, WallClock
 from sql import queries
 
 _PLANNING_WAIT_S = 900.0
@@ -106,6 +106,8 @@ def _inspector(row: Mapping[str, Any]) -> Inspector:
         break_s=row["break_minutes"] * 60,
         break_after_s=_seconds(row["break_after"]),
         break_before_s=_seconds(row["break_before"]),
+        end=None if row["end_latitude"] is None else Point(row["end_latitude"], row["end_longitude"]),
+        station=row["station"],
     )
 
 
@@ -113,11 +115,25 @@ def _seconds(moment: time) -> int:
     return moment.hour * 3600 + moment.minute * 60 + moment.second
 
 
+async def absences(conn: asyncpg.Connection, from_at: datetime, to_at: datetime) -> list[Absence]:
+    """Who is away at some time between two moments."""
+    return [Absence(**row) for row in await conn.fetch(*queries["absences"].bind(from_at=from_at, to_at=to_at))]
+
+
 async def plannable_duties(
-    conn: asyncpg.Connection, day: date, due_by: date, at: datetime, limit_rows: int
+    conn: asyncpg.Connection, clock: WallClock, due_by: date, at: datetime, limit_rows: int
 ) -> list[Duty]:
-    """Open duties that a visit on `day` could satisfy: mandatory ones first, then by kind and due day."""
-    rows = await conn.fetch(*queries["plannable_duties"].bind(day=day, due_by=due_by, at=at, limit_rows=limit_rows))
+    """Open duties that a visit on the clock's day could satisfy: mandatory ones first, then by kind and due day."""
+    rows = await conn.fetch(
+        *queries["plannable_duties"].bind(
+            day=clock.day,
+            due_by=due_by,
+            at=at,
+            limit_rows=limit_rows,
+            day_from=clock.moment(0),
+            day_to=clock.moment(DAY_S),
+        )
+    )
     return [Duty(**row) for row in rows]
 
 
@@ -153,6 +169,7 @@ async def save_plan(
     )
     roster_of = {row["inspector_id"]: row["roster_id"] for row in saved}
     await _save_visits(conn, plan, clock, roster_of)
+    await conn.execute(*queries["add_visit_versions"].bind(run_id=run_id))
     omitted = [_omission_row(omission) for omission in (*plan.omissions, *deferred)]
     await conn.execute(*queries["add_omissions"].bind(run_id=run_id, rows=omitted))
     return run_id, run["version"]
@@ -160,16 +177,7 @@ async def save_plan(
 
 async def _save_visits(conn: asyncpg.Connection, plan: Plan, clock: WallClock, roster_of: Mapping[int, int]) -> None:
     rows = [
-        {
-            "roster_id": roster_of[roster.inspector.inspector_id],
-            "position": position,
-            "premises_id": visit.call.premises_id,
-            "arrive_at": clock.moment(visit.arrive_s).isoformat(),
-            "leave_at": clock.moment(visit.leave_s).isoformat(),
-            "travel_s": visit.travel_s,
-            "mandatory": visit.call.mandatory,
-            "reasons": list(visit.call.reasons),
-        }
+        visit_row(visit, clock) | {"roster_id": roster_of[roster.inspector.inspector_id], "position": position}
         for roster in plan.rosters
         for position, visit in enumerate(roster.visits, 1)
     ]
@@ -179,6 +187,32 @@ async def _save_visits(conn: asyncpg.Connection, plan: Plan, clock: WallClock, r
     await conn.execute(
         *queries["add_visit_duties"].bind(visit_ids=[visit for visit, _ in pairs], duty_ids=[duty for _, duty in pairs])
     )
+
+
+def visit_row(visit: Visit, clock: WallClock) -> dict[str, object]:
+    """A visit as its row, apart from roster and position."""
+    promise = promise_of(visit.call, clock)
+    return {
+        "premises_id": visit.call.premises_id,
+        "arrive_at": clock.moment(visit.arrive_s).isoformat(),
+        "leave_at": clock.moment(visit.leave_s).isoformat(),
+        "travel_s": visit.travel_s,
+        "mandatory": visit.call.mandatory,
+        "reasons": list(visit.call.reasons),
+        "chance": round(visit.chance, 3) if visit.call.chances else None,
+        "promised_from": promise[0].isoformat() if promise else None,
+        "promised_to": promise[1].isoformat() if promise else None,
+    }
+
+
+def promise_of(call: Call, clock: WallClock) -> tuple[datetime, datetime] | None:
+    """The window that somebody was told for this day, None when the call is not promised."""
+    told = [
+        (duty.promised_from, duty.promised_to)
+        for duty in call.duties
+        if duty.promised_from and duty.promised_to and clock.moment(0) <= duty.promised_from < clock.moment(DAY_S)
+    ]
+    return min(told) if told and call.promised else None
 
 
 def _roster_row(roster: Roster, clock: WallClock) -> dict[str, object]:
@@ -199,4 +233,5 @@ def _omission_row(omission: Omission) -> dict[str, object]:
         "binding": omission.constraint,
         "reason": omission.reason,
         "price": omission.price,
+        "mandatory": omission.call.mandatory,
     }

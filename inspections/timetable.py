@@ -35,10 +35,19 @@ class Ground:
         self.calls = day.calls
         buildings = {call.door.building_id: call.door.point for call in day.calls}
         place_of = {building_id: place for place, building_id in enumerate(buildings)}
-        self.points = [*buildings.values(), *(inspector.start for inspector in day.inspectors)]
+        starts, own_ends = [i.start for i in day.inspectors], [i.end for i in day.inspectors if i.end is not None]
+        self.points = [*buildings.values(), *starts, *own_ends]
+        self.buildings = len(buildings)
         self.place = [place_of[call.door.building_id] for call in day.calls]
-        self.station = [len(buildings) + position for position in range(len(day.inspectors))]
-        self.matrix = travel_matrix(self.points, day.travel)
+        self.station = [
+            place_of.get(i.inside_building_id or 0, self.buildings + position)
+            for position, i in enumerate(day.inspectors)
+        ]
+        ends = iter(range(self.buildings + len(starts), len(self.points)))
+        self.end = [
+            self.buildings + position if i.end is None else next(ends) for position, i in enumerate(day.inspectors)
+        ]
+        self.matrix = travel_matrix(self.points, day.travel, day.table)
         self.service_s = [call.service_s for call in day.calls]
         self.window_s = [(c.window.early_s, c.window.late_s) if c.window else _NO_WINDOW_S for c in day.calls]
         self.flat_s, self.setup_s = day.travel.between_flats_s, day.travel.building_setup_s
@@ -79,8 +88,8 @@ def _outward(ground: Ground, position: int, route: Sequence[int]) -> int:
 
 
 def _home(ground: Ground, position: int, route: Sequence[int]) -> int:
-    """Travel from the last call to the station; there is no building to set up for."""
-    return ground.travel(ground.place[route[-1]], ground.station[position]) if route else 0
+    """Travel from the last call to where the day ends; there is no building to set up for."""
+    return ground.travel(ground.place[route[-1]], ground.end[position]) if route else 0
 
 
 def _walk(

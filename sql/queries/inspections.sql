@@ -197,7 +197,8 @@ SELECT run_id, version, planned_at, seed, solver, figures FROM roster_run WHERE 
 
 -- mandatory_unplanned(day, at) --
 -- How many open mandatory duties that a visit on a day could satisfy came up after its rosters were planned: no visit of
--- them is for this duty, no omission explains it, and it is not on a visit still ahead in the roster of an earlier day.
+-- them is for this duty, no omission of a mandatory door explains it, and it is not on a visit still ahead in the roster
+-- of an earlier day.
 SELECT count(*)
 FROM (SELECT run_id, planned_at FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1) ru
 CROSS JOIN duty d
@@ -209,7 +210,8 @@ WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before
       WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id)
   AND NOT EXISTS (
       SELECT FROM omission om
-      WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id AND d.created_at <= ru.planned_at)
+      WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id AND om.mandatory
+        AND d.created_at <= ru.planned_at)
   AND NOT EXISTS (
       SELECT FROM visit_duty vd
       JOIN visit v ON v.visit_id = vd.visit_id
@@ -220,7 +222,7 @@ WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before
         AND NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id));
 
 -- working_inspectors() --
--- Active inspectors, each with the codes of the districts covered, children included.
+-- Active inspectors, each with the codes of the districts covered, children included. See absences for who is away.
 WITH RECURSIVE covered AS (
     SELECT i.inspector_id, d.district_id, d.code
     FROM inspector i JOIN district d ON d.code = i.area
@@ -230,21 +232,27 @@ WITH RECURSIVE covered AS (
     FROM covered c JOIN district d ON d.parent_id = c.district_id
 )
 SELECT i.inspector_id, i.code, i.skills, i.start_latitude, i.start_longitude, i.shift_start, i.shift_end,
-       i.break_minutes, i.break_after, i.break_before, array_agg(c.code ORDER BY c.code) AS areas
+       i.break_minutes, i.break_after, i.break_before, coalesce(i.station, i.area) AS station, i.end_latitude,
+       i.end_longitude, array_agg(c.code ORDER BY c.code) AS areas
 FROM inspector i JOIN covered c USING (inspector_id)
 GROUP BY i.inspector_id
 ORDER BY i.code;
 
--- plannable_duties(day, due_by, at, limit_rows) --
--- Open duties that a visit on this day could satisfy: due by `due_by` or mandatory, not put off, and not on a visit
--- still ahead in the roster in force of an earlier day. Those somebody waits for first, then the oldest due.
+-- plannable_duties(day, due_by, at, limit_rows, day_from, day_to) --
+-- Open duties that a visit on this day could satisfy: due by `due_by` or mandatory, not put off, not promised for another
+-- day still to come (nor is anything else of that door due before it, unless mandatory), and not on a visit still ahead in
+-- the roster in force of an earlier day. Those somebody waits for first, then the oldest due.
 SELECT d.duty_id, d.premises_id, d.kind, d.due_on, d.not_before, d.mandatory, d.reason, d.attempts, d.last_attempt_at,
        d.alert_id, a.rule_id AS alert_rule, a.severity AS alert_severity, d.hazard_id, h.code AS hazard_code,
-       h.grade AS hazard_grade
+       h.grade AS hazard_grade, d.promised_from, d.promised_to
 FROM duty d
 LEFT JOIN alert a ON a.alert_id = d.alert_id
 LEFT JOIN hazard h ON h.hazard_id = d.hazard_id
 WHERE d.state = 'open' AND (d.due_on <= $2 OR d.mandatory) AND (d.not_before IS NULL OR d.not_before <= $1)
+  AND (d.promised_from IS NULL OR (d.promised_from >= $5 AND d.promised_from < $6) OR d.promised_to < $3)
+  AND (d.mandatory OR NOT EXISTS (
+      SELECT FROM duty p
+      WHERE p.premises_id = d.premises_id AND p.state = 'open' AND p.promised_from >= $6 AND p.promised_to >= $3))
   AND NOT EXISTS (
       SELECT FROM visit_duty vd
       JOIN visit v ON v.visit_id = vd.visit_id
@@ -283,11 +291,14 @@ RETURNING roster_id, inspector_id;
 
 -- add_visits(rows) --
 -- The visits of rosters; returns the id of each premises' visit.
-INSERT INTO visit (roster_id, position, premises_id, arrive_at, leave_at, travel_s, mandatory, reasons)
-SELECT r.roster_id, r.position, r.premises_id, r.arrive_at, r.leave_at, r.travel_s, r.mandatory, r.reasons
+INSERT INTO visit (roster_id, position, premises_id, arrive_at, leave_at, travel_s, mandatory, reasons, chance,
+                   promised_from, promised_to)
+SELECT r.roster_id, r.position, r.premises_id, r.arrive_at, r.leave_at, r.travel_s, r.mandatory, r.reasons, r.chance,
+       r.promised_from, r.promised_to
 FROM jsonb_to_recordset($1)
     AS r(roster_id bigint, position smallint, premises_id int, arrive_at timestamptz, leave_at timestamptz,
-         travel_s int, mandatory boolean, reasons jsonb)
+         travel_s int, mandatory boolean, reasons jsonb, chance real, promised_from timestamptz,
+         promised_to timestamptz)
 RETURNING visit_id, premises_id;
 
 -- add_visit_duties(visit_ids, duty_ids) --
@@ -296,9 +307,9 @@ INSERT INTO visit_duty (visit_id, duty_id) SELECT * FROM unnest($1::bigint[], $2
 
 -- add_omissions(run_id, rows) --
 -- The doors left out of a run, with constraint, reason and price.
-INSERT INTO omission (run_id, premises_id, "constraint", reason, price)
-SELECT $1, r.premises_id, r.binding, r.reason, r.price
-FROM jsonb_to_recordset($2) AS r(premises_id int, binding text, reason text, price jsonb);
+INSERT INTO omission (run_id, premises_id, "constraint", reason, price, mandatory)
+SELECT $1, r.premises_id, r.binding, r.reason, r.price, r.mandatory
+FROM jsonb_to_recordset($2) AS r(premises_id int, binding text, reason text, price jsonb, mandatory boolean);
 
 -- ---------------------------------------------------------------------------------------------- outcomes
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from inspections.model import Call, Day, Door, Duty, Inspector, Point, Travel, Window
+from inspections.access_rates import expected_service_s
+from inspections.model import Call, Day, Door, Duty, Inspector, Overbooking, Point, Travel, Window
 
 DAY = date(2026, 11, 23)
 HOUR = 3600
@@ -61,15 +62,24 @@ def calls(draw: st.DrawFn, number: int) -> Call:
     """Any call: 1 to 12 buildings near or far, all skills, known and unknown areas, short and endless work."""
     building = draw(st.integers(1, 12))
     skills = draw(st.sets(st.sampled_from(["household", "commercial", "leak"]), max_size=2))
+    work_s = draw(st.sampled_from([300, 480, 1500, 9000, 40_000]))
+    window = draw(windows())
+    mandatory = draw(st.integers(0, 4)) == 0
+    promised = window is not None and not mandatory and draw(st.booleans())
+    chance = 1.0 if mandatory or promised else draw(st.sampled_from([1.0, 0.7, 0.3]))
+    expected_s = expected_service_s(work_s, chance, Overbooking())
     return call(
         number,
         building,
         area=draw(st.sampled_from(["D01", "D01", "D02", "D09"])),
         skills=frozenset(skills),
         priority=draw(st.integers(0, 60)),
-        mandatory=draw(st.integers(0, 4)) == 0,
-        service_s=draw(st.sampled_from([300, 480, 1500, 9000, 40_000])),
-        window=draw(windows()),
+        mandatory=mandatory,
+        service_s=expected_s,
+        full_service_s=work_s if chance < 1 else None,
+        chance=chance,
+        window=window,
+        promised=promised,
     )
 
 
@@ -78,11 +88,15 @@ def inspectors(draw: st.DrawFn, number: int) -> Inspector:
     """Any inspector the table allows: early, late and short shifts, any break, no break, any skills."""
     start = draw(st.integers(5, 14)) * HOUR
     after = draw(st.integers(9, 15)) * HOUR
+    inside = draw(st.sampled_from([None, None, 1, 5]))
     return inspector(
         number,
         areas=draw(st.sampled_from([frozenset({"D01"}), frozenset({"D02"}), frozenset({"D01", "D02"})])),
         skills=frozenset(draw(st.sets(st.sampled_from(["household", "commercial", "leak"]), max_size=3))),
-        start=Point(CENTRE.latitude + draw(st.integers(-3, 3)) * 0.01, CENTRE.longitude),
+        start=door(0, inside).point if inside else Point(CENTRE.latitude + draw(st.integers(-3, 3)) * 0.01, 117.2),
+        end=draw(st.sampled_from([None, Point(CENTRE.latitude, CENTRE.longitude + 0.02)])),
+        station=draw(st.sampled_from(["", "north"])),
+        inside_building_id=inside,
         shift_start_s=start,
         shift_end_s=start + draw(st.integers(1, 9)) * HOUR,
         break_s=draw(st.sampled_from([0, 1800, 3600])),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspections.access_rates import AccessPrior, AccessRates, Tried, expected_service_s
+from inspections.model import Overbooking
 
 MONDAY, SATURDAY = date(2026, 11, 23), date(2026, 11, 28)
 
@@ -67,7 +68,9 @@ def test_chance_is_never_certain_and_grows_with_success(cells: list[tuple[int, i
 
 
 def test_expected_time_lies_between_a_card_and_the_work() -> None:
-    """Half the doors open: half the work and half the knocking; work shorter than knocking is left as it is."""
-    assert expected_service_s(480, 240, 0.5) == 360
-    assert expected_service_s(480, 240, 1.0) == 480
-    assert expected_service_s(120, 240, 0.1) == 120
+    """Half the doors open: half the work and half the knocking; never overbooked beyond the limit."""
+    generous, tight = Overbooking(240, 1.0), Overbooking(240, 0.2)
+    assert expected_service_s(480, 0.5, generous) == 360
+    assert expected_service_s(480, 1.0, generous) == 480
+    assert expected_service_s(480, 0.5, tight) == 400
+    assert expected_service_s(120, 0.1, generous) == 120

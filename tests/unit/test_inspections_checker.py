@@ -1,12 +1,13 @@
 """The checker sees each rule broken on purpose."""
 
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from inspections.checker import Rule, broken_rules
-from inspections.model import Day, Omission, Plan, Roster, Visit, Window
+from inspections.model import Day, Omission, Plan, Point, Roster, TravelTable, Visit, Window
 from inspections.planner import plan
 from inspections.routing import Search
 from tests.unit.inspections_days import HOUR, call, day, inspector
@@ -62,6 +63,8 @@ def test_good_plan_breaks_nothing() -> None:
         (changed_call(door=replace(first().call.door, area="D02")), Rule.AREA),
         (changed_call(window=Window(20 * HOUR, 21 * HOUR)), Rule.WINDOW),
         (changed_call(service_s=481), Rule.SERVICE),
+        (changed_call(full_service_s=900, chance=0.5), Rule.SERVICE),
+        (changed_call(full_service_s=3 * HOUR, chance=0.0), Rule.OVERBOOKED),
     ],
 )
 def test_door_asks_for_more_than_the_plan_gives(change: Callable[[Day], Day], rule: Rule) -> None:
@@ -114,6 +117,30 @@ def test_mandatory_door_left_out_without_need() -> None:
     whole = day([call(1, mandatory=True)])
     unneeded = Plan(whole.day, (), (Omission(whole.calls[0], "capacity", "full", {}),), "none", 1)
     assert rules(whole, unneeded) == {Rule.MANDATORY}
+
+
+def test_promise_broken_without_need() -> None:
+    """A promised door left out although somebody idle could keep the promise is seen."""
+    whole = day([call(1, promised=True, window=Window(10 * HOUR, 12 * HOUR))])
+    unneeded = Plan(whole.day, (), (Omission(whole.calls[0], "capacity", "full", {}),), "none", 1)
+    assert rules(whole, unneeded) == {Rule.PROMISE}
+
+
+def test_own_end_is_where_the_day_ends() -> None:
+    """An inspector whose day ends far away is not back by the time the way to the start takes."""
+    there = inspector(end=Point(31.9, 117.3))
+    moved = replace(FULL, inspectors=(there, FULL.inspectors[1]))
+    assert Rule.TRAVEL in rules(moved, GOOD)
+    assert rules(moved, plan(moved, QUICK, 1)) == set()
+
+
+def test_travel_of_a_routing_server_is_the_law() -> None:
+    """What the server says takes an hour cannot be planned in minutes; legs it has no way for are the great circle."""
+    points = sorted({(c.door.point.latitude, c.door.point.longitude) for c in FULL.calls})
+    hours = tuple(array("q", [-1 if n == m else 3600 for n in range(len(points))]) for m in range(len(points)))
+    slow = replace(FULL, table=TravelTable("osrm", {Point(*p): n for n, p in enumerate(points)}, hours))
+    assert rules(slow, GOOD) == {Rule.TRAVEL}
+    assert rules(slow, plan(slow, QUICK, 1)) == set()
 
 
 def test_omission_needs_a_reason() -> None:

@@ -1,15 +1,19 @@
 """Plans of a day: every hard rule, nothing lost, reproducible, mandatory first."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from inspections.access_rates import expected_service_s
 from inspections.checker import broken_rules
+from inspections.figures import load_spread
 from inspections.insertion import settle
-from inspections.model import Day, Window
+from inspections.model import Day, Overbooking, Point, Window
 from inspections.planner import plan, plan_greedily
 from inspections.routing import Search, make_blocks
+from inspections.stations import parts
 from inspections.timetable import Ground
 from tests.unit.inspections_days import HOUR, call, day, days, inspector
 
@@ -106,3 +110,51 @@ def test_day_without_calls(inspectors: list[object]) -> None:
     """No doors, no rosters, no omissions."""
     made = plan(day([], inspectors), QUICK, 1)  # type: ignore[arg-type]
     assert (made.rosters, made.omissions) == ((), ())
+
+
+def test_promised_door_is_served_though_others_weigh_more() -> None:
+    """A promise is kept within its window before prizes are weighed, and gives way to nothing but what is mandatory."""
+    heavy = [call(n, 1, priority=60) for n in range(1, 60)]
+    promised = call(99, 30, priority=1, promised=True, window=Window(14 * HOUR, 15 * HOUR))
+    made = plan(day([*heavy, promised]), QUICK, 1)
+    (visit,) = [visit for visit in made.visits() if visit.call.premises_id == 99]
+    assert 14 * HOUR <= visit.arrive_s <= 15 * HOUR
+
+
+def test_absence_is_overbooked_up_to_the_limit() -> None:
+    """Doors that open half the time are planned with half the work: more of them fit, never beyond the limit."""
+    sure = [call(n, 1 + n % 5, service_s=1200) for n in range(1, 80)]
+    unsure = [
+        replace(c, service_s=expected_service_s(1200, 0.5, Overbooking()), full_service_s=1200, chance=0.5)
+        for c in sure
+    ]
+    certain, hoping = plan(day(sure), QUICK, 1), plan(day(unsure), QUICK, 1)
+    assert len(hoping.visits()) > len(certain.visits())
+    excess = sum(visit.call.overbooked_s for visit in hoping.visits())
+    assert 0 < excess <= 0.25 * 7.5 * HOUR
+
+
+def test_work_is_shared_fairly_in_a_station() -> None:
+    """Two inspectors of a station with less work than time for one share it; the solver alone would send one."""
+    easy = day([call(n, 1 + n % 6) for n in range(1, 25)], [inspector(1), inspector(2)])
+    fair = plan(easy, replace(QUICK, load_spread_max=0.1), 1)
+    alone = plan(easy, replace(QUICK, load_spread_max=1.0), 1)
+    assert load_spread(easy, fair) <= 0.1 < load_spread(easy, alone)
+    assert fair.omissions == ()
+
+
+def test_large_day_is_cut_by_station_and_loses_nobody() -> None:
+    """Sixty inspectors of three stations are planned apart; a leak that only a distant station may serve is served."""
+    crew = [
+        inspector(n, station=f"S{n % 3}", start=Point(31.8 + n % 3 * 0.05, 117.2), skills=frozenset({"household"}))
+        for n in range(60)
+    ]
+    crew[0] = replace(crew[0], skills=frozenset({"household", "leak"}))
+    doors = [call(n, 1 + n % 60) for n in range(1, 400)]
+    leak = call(999, 58, mandatory=True, skills=frozenset({"leak"}))
+    big = day([*doors, leak], crew)
+    cut = parts(big)
+    assert [len(part.day.inspectors) for part in cut] == [20, 20, 20]
+    made = plan(big, QUICK, 1)
+    assert broken_rules(big, made) == []
+    assert 999 in {visit.call.premises_id for visit in made.visits()}
