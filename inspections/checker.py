@@ -110,9 +110,9 @@ def _overbooking(day: Day, calls: Mapping[int, Call], inspector: Inspector, rost
         for visit in roster.visits
         if (call := calls.get(visit.call.premises_id, visit.call)).full_service_s is not None
     )
-    shift_s = max(0, inspector.shift_end_s - inspector.shift_start_s - inspector.break_s)
-    if excess > day.overbooking.excess_share * shift_s:
-        yield Broken(Rule.OVERBOOKED, inspector.code, f"relies on {excess} s of absence in a shift of {shift_s} s")
+    planned_s = sum(visit.leave_s - visit.arrive_s for visit in roster.visits)
+    if excess > day.overbooking.excess_share * planned_s:
+        yield Broken(Rule.OVERBOOKED, inspector.code, f"relies on {excess} s of absence in {planned_s} s at doors")
 
 
 def _shift(inspector: Inspector, roster: Roster) -> Iterator[Broken]:

@@ -178,8 +178,8 @@ class TravelTable:
 class Overbooking:
     """How far rosters may rely on absence: `no_access_s` is spent at a door that stays shut.
 
-    The full work of a visit exceeds its planned time by at most the share `excess_share`, so that of a roster exceeds
-    the planned by at most that share of the shift.
+    The full work of a visit exceeds its planned time by at most the share `excess_share`, so does that of a
+    roster.
     """
 
     no_access_s: int = 240
