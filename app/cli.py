@@ -19,6 +19,7 @@ from app.commands import (
     people,
     precision,
     proof,
+    roster_days,
     service,
     storage,
     telemetry,
@@ -74,6 +75,9 @@ cli.add_typer(telemetry.quarantine_commands, name="quarantine")
 cli.add_typer(alerts.alerts, name="alerts")
 cli.add_typer(precision.rules, name="rules")
 cli.add_typer(commanding.command, name="command")
+desk.roster.command("change")(roster_days.roster_change)
+desk.roster.command("diff")(roster_days.roster_diff)
+desk.roster.command("why")(roster_days.roster_why)
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

@@ -26,6 +26,9 @@ class VisitAnswer(Shape):
     leave_at: datetime
     travel_s: int
     mandatory: bool
+    chance: float | None = Field(description="Expected chance to get in at that time; null: not reckoned.")
+    promised_from: datetime | None
+    promised_to: datetime | None
     reasons: list[str]
     premises: str
     address: str
@@ -177,6 +180,8 @@ class DutyAnswer(Shape):
     last_attempt_at: datetime | None
     alert_id: int | None
     hazard_id: int | None
+    promised_from: datetime | None = Field(description="The window somebody was told; null: none.")
+    promised_to: datetime | None
     created_at: datetime
     closed_at: datetime | None
     outcome_id: int | None

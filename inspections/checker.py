@@ -6,11 +6,12 @@ finished plan and the day it was made for.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from inspections.model import Call, Day, Inspector, Plan, Point, Roster, Visit
+from inspections.standing import RunningRoster
 
 
 class Rule(Enum):
@@ -186,6 +187,26 @@ def _move_s(day: Day, origin: Point, target: Point, *, same: bool) -> float:
     )
     metres = 6_371_009.0 * math.atan2(sine, cosine)
     return metres * travel.detour * 3.6 / travel.speed_kmh + travel.between_buildings_s
+
+
+def broken_freezes(
+    before: Iterable[RunningRoster], after: Mapping[int, tuple[int, int, int]], now_s: int, away: Collection[int]
+) -> list[Broken]:
+    """What was done, or begun by somebody still at work, and is not as it was.
+
+    `after` is visit -> (inspector, position, begin).
+    """
+    broken = []
+    for running in before:
+        inspector = running.inspector
+        for position, placed in enumerate(running.visits, 1):
+            begun = placed.visit.arrive_s <= now_s and inspector.inspector_id not in away
+            if (placed.done or begun) and after.get(placed.visit_id) != (
+                inspector.inspector_id, position, placed.visit.arrive_s
+            ):  # fmt: skip
+                where = f"{inspector.code} at {placed.visit.call.door.code}"
+                broken.append(Broken(Rule.FROZEN, where, "was done or under way and is not left as it was"))
+    return broken
 
 
 def _mandatory(day: Day, plan: Plan) -> Iterator[Broken]:

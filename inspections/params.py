@@ -1,5 +1,6 @@
 """The settings of inspections: when to plan, what a visit takes, how travel is reckoned, how long to search."""
 
+from dataclasses import replace
 from datetime import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -44,6 +45,9 @@ class RosterParams(BaseModel):
     candidates_max: int = Field(50_000, ge=100, description="Most duties read for one day.")
     iterations_per_call: int = Field(10, ge=1, le=10_000, description="Solver iterations for each door considered.")
     iterations_min: int = Field(1_500, ge=0, description="Least solver iterations.")
+    change_iterations: int = Field(
+        1_500, ge=0, description="Solver iterations after a repair of a running day; 0: repair only."
+    )
     polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
     search_seconds_max: float = Field(
         300.0,
@@ -104,6 +108,13 @@ class RosterParams(BaseModel):
             polish_share=self.polish_share,
             seconds_max=self.search_seconds_max,
             load_spread_max=self.load_spread_max,
+        )
+
+    @property
+    def change_search(self) -> Search:
+        """How the solver searches after a repair: within two seconds, beside the repair itself."""
+        return replace(
+            self.search, iterations_per_call=0, iterations_min=self.change_iterations, polish_share=1.0, seconds_max=1.5
         )
 
     @property

@@ -66,7 +66,7 @@ async def _plan_day(
     await keep_alert_duties(pool, params, at)
     await open_periodic_duties(pool, params, at)
     async with pool.acquire() as conn, conn.transaction():
-        await store.lock_planning(conn)
+        await store.lock_planning(conn, day)
         if only_missing and await store.newest_run(conn, day):
             return None
         return await _claimed(conn, day, params, at, actor)

@@ -27,6 +27,7 @@ from inspections.answers import (
     RosterQuery,
     RunAnswer,
 )
+from inspections.day_routes import RosterDayRoutes
 from inspections.outcomes import Finding, InvalidOutcome
 from inspections.params import RosterParams
 from inspections.planning import plan_day
@@ -55,6 +56,7 @@ class InspectionRoutes:
             ("GET", "/rosters/{day}", _OFFICE, self.rosters),
             ("GET", "/rosters/{day}/omissions", _OFFICE, self.omissions),
             ("POST", "/rosters/{day}/plan", _OFFICE, self.plan),
+            *RosterDayRoutes(self._pool, self._params).table(),
             ("GET", "/rosters/{day}/{inspector}", _EVERYBODY, self.roster),
             ("POST", "/visits/{visit_id}/outcome", frozenset({"inspector", "officer"}), self.outcome),
             ("GET", "/premises/{code}", _OFFICE, self.premises),

@@ -1,4 +1,7 @@
-"""The inspections service: keeps duties in step, plans tomorrow at the configured local time, and anew for an alarm."""
+"""The inspections service: keeps duties in step, sends somebody when an alarm comes up during the day, plans tomorrow.
+
+Tomorrow is planned at the configured local time, and anew for an alarm; today as well when nobody planned it yesterday.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,13 +10,17 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
+from inspections import change_store
+from inspections.changes import Mandatory
+from inspections.changing import change_day
 from inspections.params import RosterParams
 from inspections.planning import plan_day, plan_day_once
 from inspections.reminders import remind
 from inspections.store import mandatory_unplanned
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
-from inspections.wallclock import local_day
+from inspections.wallclock import WallClock, local_day
 from inspections.worker import PlanningFailed
+from sql.errors import Conflict
 
 __all__ = ["RosterParams", "Schedule", "run"]
 
@@ -37,10 +44,13 @@ class Schedule:
         self._periodic_from: datetime | None = None
         self._plan_from: datetime | None = None
         self._remind_from: datetime | None = None
+        self._change_from: datetime | None = None
 
     async def tick(self, at: datetime) -> None:
         """Do everything that is due at a moment."""
         await keep_alert_duties(self._pool, self._params, at)
+        if self._change_from is None or at >= self._change_from:
+            await self._keep_today(at)
         if self._periodic_from is None or at >= self._periodic_from:
             await open_periodic_duties(self._pool, self._params, at)
             self._periodic_from = at + timedelta(seconds=self._params.periodic_every_s)
@@ -49,6 +59,28 @@ class Schedule:
             self._remind_from = at + timedelta(seconds=self._params.remind_every_s)
         if self._plan_from is None or at >= self._plan_from:
             await self._plan_tomorrow(at)
+
+    async def _keep_today(self, at: datetime) -> None:
+        """Put what must be done today and came up since on today's rosters; plan today if yesterday nobody did."""
+        today = local_day(at, self._params.zone)
+        clock = WallClock(today, self._params.zone)
+        pause = timedelta(seconds=self._params.replan_after_s)
+        try:
+            async with self._pool.acquire() as conn:
+                missed = await change_store.day_missed(conn, clock, at)
+                waiting = await change_store.mandatory_today(conn, clock, at)
+            if missed:
+                log.warning("today was not planned yesterday: planning it now", day=today.isoformat())
+                await plan_day_once(self._pool, today, self._params, at)
+                self._change_from = at + pause
+            if waiting:
+                await change_day(self._pool, today, Mandatory(kind="mandatory"), self._params, at)
+                async with self._pool.acquire() as conn:
+                    still = await change_store.mandatory_today(conn, clock, at)
+                self._change_from = at + pause if still else None
+        except (PlanningFailed, Conflict) as failure:
+            self._change_from = at + pause
+            log.error("today's rosters could not be changed", day=today.isoformat(), error=str(failure))
 
     async def _plan_tomorrow(self, at: datetime) -> None:
         """Plan tomorrow once it is time; plan it anew when a mandatory duty came up since: no leak waits a day more."""

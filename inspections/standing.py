@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from inspections.model import Call, Inspector, Roster, Travel, Visit
+from inspections.model import Call, Inspector, Omission, Roster, Travel, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,29 @@ class Standing:
     ahead: tuple[Placed, ...]
     break_taken: tuple[int, int] | None
     leave_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The version of a day in force: its rosters, and the raw rows of its visits by id."""
+
+    run_id: int
+    version: int
+    rosters: tuple[RunningRoster, ...]
+    rows: Mapping[int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class NextVersion:
+    """What a change makes of a day: each roster with its visits, the known visit's id or None, in order.
+
+    `joined` are duties that go to a visit which is under way.
+    """
+
+    rosters: tuple[tuple[Roster, tuple[tuple[int | None, Visit], ...]], ...]
+    frozen: frozenset[int]
+    omissions: tuple[Omission, ...]
+    joined: tuple[tuple[int, int], ...]
 
 
 def stand(

@@ -20,9 +20,9 @@ async def lock_duties(conn: asyncpg.Connection) -> None:
     await conn.execute(*queries["lock_duties"].bind())
 
 
-async def lock_planning(conn: asyncpg.Connection) -> None:
-    """Wait for the right to plan, as long as another process takes; held until the transaction ends."""
-    await conn.execute(*queries["lock_planning"].bind(), timeout=_PLANNING_WAIT_S)
+async def lock_planning(conn: asyncpg.Connection, day: date) -> None:
+    """Wait for the right to plan or change a day, as long as another process takes; held until the transaction ends."""
+    await conn.execute(*queries["lock_planning"].bind(day=day), timeout=_PLANNING_WAIT_S)
 
 
 async def premises_without_periodic(
@@ -89,9 +89,9 @@ async def mandatory_unplanned(conn: asyncpg.Connection, day: date, at: datetime)
     return int(await conn.fetchval(*queries["mandatory_unplanned"].bind(day=day, at=at)))
 
 
-async def working_inspectors(conn: asyncpg.Connection) -> list[Inspector]:
-    """Everybody who works, with the districts covered."""
-    return [_inspector(row) for row in await conn.fetch(*queries["working_inspectors"].bind())]
+async def working_inspectors(conn: asyncpg.Connection, *, everybody: bool = False) -> list[Inspector]:
+    """Everybody who is active (or was), with the districts covered."""
+    return [_inspector(row) for row in await conn.fetch(*queries["working_inspectors"].bind(everybody=everybody))]
 
 
 def _inspector(row: Mapping[str, Any]) -> Inspector:
@@ -165,14 +165,19 @@ async def save_plan(
     assert run is not None
     run_id: int = run["run_id"]
     saved = await conn.fetch(
-        *queries["add_rosters"].bind(run_id=run_id, rows=[_roster_row(roster, clock) for roster in plan.rosters])
+        *queries["add_rosters"].bind(run_id=run_id, rows=[roster_row(roster, clock) for roster in plan.rosters])
     )
     roster_of = {row["inspector_id"]: row["roster_id"] for row in saved}
     await _save_visits(conn, plan, clock, roster_of)
     await conn.execute(*queries["add_visit_versions"].bind(run_id=run_id))
-    omitted = [_omission_row(omission) for omission in (*plan.omissions, *deferred)]
-    await conn.execute(*queries["add_omissions"].bind(run_id=run_id, rows=omitted))
+    await add_omissions(conn, run_id, (*plan.omissions, *deferred))
     return run_id, run["version"]
+
+
+async def add_omissions(conn: asyncpg.Connection, run_id: int, omissions: Sequence[Omission]) -> None:
+    """Keep what a run left out, with constraint, reason and price."""
+    rows = [_omission_row(omission) for omission in omissions]
+    await conn.execute(*queries["add_omissions"].bind(run_id=run_id, rows=rows))
 
 
 async def _save_visits(conn: asyncpg.Connection, plan: Plan, clock: WallClock, roster_of: Mapping[int, int]) -> None:
@@ -215,7 +220,8 @@ def promise_of(call: Call, clock: WallClock) -> tuple[datetime, datetime] | None
     return min(told) if told and call.promised else None
 
 
-def _roster_row(roster: Roster, clock: WallClock) -> dict[str, object]:
+def roster_row(roster: Roster, clock: WallClock) -> dict[str, object]:
+    """A roster as its row."""
     rest, rest_end = roster.break_start_s, roster.break_end_s
     return {
         "inspector_id": roster.inspector.inspector_id,

@@ -187,9 +187,9 @@ RETURNING d.duty_id;
 
 -- ---------------------------------------------------------------------------------------------- planning
 
--- lock_planning() --
--- One planning at a time over all processes, until the transaction ends.
-SELECT pg_advisory_xact_lock(hashtext('gaswarden.planning'));
+-- lock_planning(day) --
+-- One planning of a day at a time over all processes, until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtext('gaswarden.planning'), $1::date - date '2000-01-01');
 
 -- newest_run(day) --
 -- The roster run in force on a day.
@@ -221,12 +221,12 @@ WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before
         AND earlier.version = (SELECT max(version) FROM roster_run newer WHERE newer.day = earlier.day)
         AND NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id));
 
--- working_inspectors() --
--- Active inspectors, each with the codes of the districts covered, children included. See absences for who is away.
+-- working_inspectors(everybody) --
+-- Active inspectors (or everybody), each with the codes of the districts covered, children included. See absences for who is away.
 WITH RECURSIVE covered AS (
     SELECT i.inspector_id, d.district_id, d.code
     FROM inspector i JOIN district d ON d.code = i.area
-    WHERE i.active
+    WHERE i.active OR $1
     UNION
     SELECT c.inspector_id, d.district_id, d.code
     FROM covered c JOIN district d ON d.parent_id = c.district_id
@@ -314,9 +314,11 @@ FROM jsonb_to_recordset($2) AS r(premises_id int, binding text, reason text, pri
 -- ---------------------------------------------------------------------------------------------- outcomes
 
 -- lock_visit(visit_id) --
--- A visit with what its outcome needs to know; its door is locked until the transaction ends.
+-- A visit with what its outcome needs to know, planned when its first version was; its door is locked until the transaction ends.
 SELECT v.visit_id, v.premises_id, p.code AS premises, p.user_class, di.code AS area, i.inspector_id,
-       i.code AS inspector, ru.day, ru.planned_at, b.built_year, p.tenure, p.elderly, p.special_care,
+       i.code AS inspector, ru.day,
+       (SELECT min(first.planned_at) FROM visit_version vv JOIN roster_run first ON first.run_id = vv.run_id
+        WHERE vv.visit_id = v.visit_id) AS planned_at, b.built_year, p.tenure, p.elderly, p.special_care,
        ARRAY(WITH RECURSIVE above AS (
                  SELECT di.code, di.parent_id
                  UNION
@@ -431,7 +433,7 @@ ORDER BY i.code;
 -- visits_of_rosters(roster_ids, areas) --
 -- The visits of rosters in order, with the door, its duties and its outcome so far, within areas.
 SELECT v.visit_id, v.roster_id, v.position, v.arrive_at, v.leave_at, v.travel_s, v.mandatory, v.reasons,
-       p.code AS premises, p.address, p.unit, p.floor, p.user_class, p.contact_name, p.contact_phone,
+       v.chance, v.promised_from, v.promised_to, p.code AS premises, p.address, p.unit, p.floor, p.user_class, p.contact_name, p.contact_phone,
        b.name AS building, c.name AS compound, di.code AS area, b.latitude, b.longitude, o.result,
        ARRAY(SELECT vd.duty_id FROM visit_duty vd WHERE vd.visit_id = v.visit_id ORDER BY 1) AS duty_ids,
        ARRAY(SELECT DISTINCT d.alert_id FROM visit_duty vd JOIN duty d ON d.duty_id = vd.duty_id
@@ -476,7 +478,7 @@ WHERE p.code = $1 AND ($2::text[] IS NULL OR di.code = ANY($2));
 -- duties_of_premises(premises_id) --
 -- Every duty of a door, newest first.
 SELECT duty_id, kind, state, due_on, not_before, mandatory, reason, attempts, last_attempt_at, alert_id, hazard_id,
-       created_at, closed_at, outcome_id
+       promised_from, promised_to, created_at, closed_at, outcome_id
 FROM duty WHERE premises_id = $1 ORDER BY duty_id DESC LIMIT 200;
 
 -- visits_of_premises(premises_id) --
@@ -506,7 +508,8 @@ FROM alert WHERE premises_id = $1 ORDER BY alert_id DESC LIMIT 200;
 -- duties_page(state, kind, due_by, areas, after_due_on, after_duty_id, limit_rows) --
 -- Duties of a state by due day, within areas; keyset pages.
 SELECT d.duty_id, p.code AS premises, di.code AS area, d.kind, d.state, d.due_on, d.not_before, d.mandatory, d.reason,
-       d.attempts, d.last_attempt_at, d.alert_id, d.hazard_id, d.created_at, d.closed_at, d.outcome_id
+       d.attempts, d.last_attempt_at, d.alert_id, d.hazard_id, d.promised_from, d.promised_to, d.created_at,
+       d.closed_at, d.outcome_id
 FROM duty d
 JOIN premises p ON p.premises_id = d.premises_id
 JOIN building b ON b.building_id = p.building_id
