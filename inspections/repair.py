@@ -16,11 +16,14 @@ from inspections.timetable import Ground, Timed, time_route, to_roster
 
 SOLVER = "repair"
 _PROMISE_S = 1800  # breaking a promise is taken for an alarm when it brings somebody there half an hour sooner
-_WORTH_S = 10  # and a point of worth when it brings somebody there ten seconds sooner
-_MOVE_WORTH = 2.0  # what the search must gain for each door that changes inspector
+_WORTH_S = 2  # and a point of worth when it brings somebody there two seconds sooner
+_SLACK_S = 60
+_MOVE_WORTH = 5.0  # what the search must gain for each door that changes inspector
+_PLANNED_PRIORITY = 10  # a door that is planned already counts for more than one that waits: its people were told
 _REOPENED = 6
 _LEFT_SEARCHED = 40
 _HALF_HOUR_S = 1800
+_NEVER_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,15 @@ def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
 
 
 def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int) -> None:
-    """Send whoever is there soonest, right after what is frozen, at the least loss; no promise is broken lightly."""
+    """Send whoever is there soonest, right after what is frozen, at the least loss; no promise is broken lightly.
+
+    The call keeps a window that ends when it was to begin: nothing that follows puts a break or a visit before it.
+    """
     best: tuple[float, int, Route, Timed] | None = None
     for position in able(ground, call):
         if call in routes[position]:
             routes[position].remove(call)
-        found = _first(ground, position, routes[position], call)
+        found = _soonest(ground, position, routes[position], call)
         if found is None:
             continue
         route, times, dropped = found
@@ -79,11 +85,24 @@ def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int
             best = (cost, position, route, times)
     if best is not None:
         _, position, routes[position], timed[position] = best
+        ground.window_s[call] = (0, timed[position].begins_s[0] + _SLACK_S)
     for other, route in enumerate(routes):
         if best is None or other != best[1]:
             found_times = time_route(ground, other, route)
             assert found_times is not None, "a shorter route stays walkable"
             timed[other] = found_times
+
+
+def _soonest(ground: Ground, position: int, route: Sequence[int], call: int) -> tuple[Route, Timed, list[int]] | None:
+    """The call first, before the break if the break can wait, else after it."""
+    inspector = ground.day.inspectors[position]
+    there_s = inspector.shift_start_s + ground.leg(ground.station[position], ground.place[call])
+    for wait_s in (_SLACK_S, _SLACK_S + inspector.break_s + inspector.break_before_s):
+        ground.window_s[call] = (0, there_s + wait_s)
+        found = _first(ground, position, route, call)
+        if found:
+            return found
+    return None
 
 
 def _first(ground: Ground, position: int, route: Sequence[int], call: int) -> tuple[Route, Timed, list[int]] | None:
@@ -107,7 +126,7 @@ def _promise_anew(ground: Ground, routes: list[Route], timed: list[Timed]) -> di
     found = {}
     for call in [index for index in left_out(ground, routes) if ground.calls[index].promised]:
         old = ground.window_s[call]
-        ground.window_s[call] = (0, 10**9)
+        ground.window_s[call] = (0, _NEVER_S)
         if insert_anywhere(ground, routes, timed, call):
             begin = next(t.begins_s[r.index(call)] for r, t in zip(routes, timed, strict=True) if call in r)
             early = begin // _HALF_HOUR_S * _HALF_HOUR_S
@@ -137,7 +156,7 @@ def _search(
     piece = Ground(
         replace(
             ground.day,
-            calls=tuple(replace(ground.calls[c], window=_window(ground, c)) for c in calls),
+            calls=tuple(_favoured(ground, c, planned=c not in left) for c in calls),
             inspectors=tuple(ground.day.inspectors[position] for position in open_),
         )
     )
@@ -155,9 +174,15 @@ def _search(
     return True
 
 
+def _favoured(ground: Ground, call: int, *, planned: bool) -> Call:
+    known = ground.calls[call]
+    priority = known.priority + (_PLANNED_PRIORITY if planned else 0)
+    return replace(known, window=_window(ground, call), priority=priority)
+
+
 def _window(ground: Ground, call: int) -> Window | None:
     early, late = ground.window_s[call]
-    return None if ground.calls[call].window is None else Window(early, late)
+    return Window(early, late) if late < _NEVER_S else None
 
 
 def _nearest(ground: Ground, routes: Sequence[Route], before: Sequence[Route], wanted: Wanted) -> list[int]:

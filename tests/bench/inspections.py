@@ -1,126 +1,130 @@
-"""A district day against the plain plan: 20 inspectors, 1,000 doors, about ten seconds of search.
+"""Rosters: a district and a city day beside the plain plan and other solvers, published instances, alarms.
 
-Run as `scripts/bench inspections [--full] [--json FILE]`.
+Run as `scripts/bench inspections [--full] [--parts district,published,...] [--json FILE]`. Quick by default: one
+district at three seconds, few published instances at five, three alarms; --full takes four districts at about ten
+seconds, the city (200 inspectors, 10,000 doors), all carried instances at sixty and thirty alarms.
+`--install-rivals` makes an interpreter with VROOM and OR-Tools under var/, `--rivals PYTHON` takes one there is.
 """
 
 import argparse
+import asyncio
 import json
-import random
+import resource
 import time
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from inspections.checker import broken_rules
-from inspections.model import Call, Day, Door, Duty, Inspector, Plan, Point, Travel, Window
-from inspections.planner import plan, plan_greedily
+from rich.console import Console
+from rich.table import Table
+
+from inspections.model import Day, Plan
+from inspections.planner import plan_greedily
 from inspections.routing import Search
+from inspections.worker import plan_apart
+from tests.bench import inspections_rivals as rivals
+from tests.bench.inspections_days import city_day, district_day, measure
+from tests.bench.inspections_emergency import run_emergencies
+from tests.bench.inspections_published import CARRIED, run_published
 
-_HOUR = 3600
-
-
-def district_day(seed: int, *, inspectors: int = 20, doors: int = 1000, mandatory: int = 15) -> Day:
-    """A generated campaign day: compounds of 5-40 buildings, 24-120 flats, 12 % appointments, a few mandatory doors."""
-    rng = random.Random(seed)
-    day = date(2026, 11, 23)
-    calls: list[Call] = []
-    compound_id = building_id = 0
-    while len(calls) < doors:
-        compound_id += 1
-        centre = Point(31.8 + rng.uniform(-0.05, 0.05), 117.2 + rng.uniform(-0.06, 0.06))
-        for _ in range(rng.randint(5, 40)):
-            building_id += 1
-            place = Point(centre.latitude + rng.gauss(0, 0.002), centre.longitude + rng.gauss(0, 0.002))
-            flats = rng.randint(24, 120)
-            for _ in range(min(max(1, int(flats * rng.uniform(0.02, 0.15))), doors - len(calls))):
-                calls.append(_call(rng, day, len(calls) + 1, compound_id, building_id, place))
-    chosen = set(rng.sample(range(doors), mandatory))
-    return Day(
-        day,
-        tuple(_made_mandatory(call) if index in chosen else call for index, call in enumerate(calls)),
-        tuple(_inspector(rng, number) for number in range(1, inspectors + 1)),
-        Travel(),
-    )
+PARTS = ("district", "city", "published", "emergency")
+_QUICK = ("district", "published", "emergency")
+Row = dict[str, Any]
 
 
-def _call(rng: random.Random, day: date, number: int, compound_id: int, building_id: int, place: Point) -> Call:
-    commercial = rng.random() < 0.05
-    door = Door(
-        number, f"P{number:05d}", building_id, compound_id, "D01", place, "commercial" if commercial else "household"
-    )
-    duty = Duty(number, number, "periodic", day, mandatory=False, reason="periodic inspection")
-    window = None
-    if rng.random() < 0.12:
-        early = rng.choice([9, 10, 13, 14, 15]) * _HOUR
-        window = Window(early, early + 2 * _HOUR)
-    service = rng.randint(15, 25) * 60 if commercial else 480
-    skills = frozenset({"commercial" if commercial else "household"})
-    priority = min(60, 5 + int(rng.expovariate(1 / 10)))
-    return Call(door, (duty,), priority, ("periodic inspection",), False, skills, service, window)
+def run_day(label: str, day: Day, search: Search, seed: int, python: Path | None, *, rival: bool) -> Iterator[Row]:
+    """Plan one generated day: plainly, as the product does, and by each rival in the seconds that ours took."""
+    begun = time.perf_counter()
+    plain = plan_greedily(day, seed)
+    yield {"day": label, **measure(day, plain, time.perf_counter() - begun)}
+    begun = time.perf_counter()
+    ours: Plan = asyncio.run(plan_apart(day, search, seed))
+    seconds = time.perf_counter() - begun
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    yield {"day": label, **measure(day, ours, seconds), "memory_mb": memory}
+    for name in ("vroom", "ortools") if rival and python else ():
+        assert python is not None
+        found = rivals.run_rival(python, name, day, seconds, seed)
+        if isinstance(found, str):
+            Console(stderr=True).print(f"{name} gave no plan: {found}")
+        else:
+            yield {"day": label, **measure(day, found[0], found[1])}
 
 
-def _made_mandatory(call: Call) -> Call:
-    return Call(call.door, call.duties, call.priority + 100, call.reasons, True, call.skills, call.service_s, None)
+def run_parts(options: argparse.Namespace, python: Path | None) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of each part asked for."""
+    parts = options.parts.split(",") if options.parts else PARTS if options.full else _QUICK
+    search = Search(iterations_per_call=options.iterations or (10 if options.full else 3), polish_share=options.polish)
+    if "district" in parts:
+        rows: list[Row] = []
+        for seed in range(1, 5 if options.full else 2):
+            rows += run_day(f"district {seed}", district_day(seed), search, seed, python, rival=True)
+        yield "district", rows
+    if "city" in parts:
+        yield "city", list(run_day("city", city_day(1), search, 1, python, rival=False))
+    if "published" in parts:
+        folder = options.published or CARRIED
+        yield "published", list(run_published(60.0 if options.full else 5.0, folder, few=not options.full))
+    if "emergency" in parts:
+        days, alarms = (3, 10) if options.full else (1, 3)
+        yield "emergency", list(run_emergencies(1, days, alarms, search.iterations_per_call))
 
 
-def _inspector(rng: random.Random, number: int) -> Inspector:
-    start = Point(31.8 + rng.uniform(-0.05, 0.05), 117.2 + rng.uniform(-0.06, 0.06))
-    skills = frozenset({"household", "commercial"} if number % 3 == 0 else {"household"})
-    return Inspector(
-        number, f"I-{number:03d}", frozenset({"D01"}), skills, start,
-        8 * _HOUR + _HOUR // 2, 16 * _HOUR + _HOUR // 2, 1800, 11 * _HOUR + 1800, 13 * _HOUR + 1800,
-    )  # fmt: skip
+def verdict(part: str, rows: Sequence[Row]) -> list[str]:
+    """What is not as it should be, in words."""
+    wrong = [f"{part}: {row['broken_rules']} broken rules in {row}" for row in rows if row["broken_rules"]]
+    if part in {"district", "city"}:
+        wrong += [line for day in {row["day"] for row in rows} for line in _worse([r for r in rows if r["day"] == day])]
+    if part == "emergency":
+        wrong += [f"alarm at {row['at']}: took {row['cpu_s']} s of a core" for row in rows if row["cpu_s"] > 2]
+        wrong += [f"alarm at {row['at']}: a promise was broken" for row in rows if row["promises_broken"]]
+        wrong += [f"alarm at {row['at']}: nobody goes" for row in rows if row["reached_after_min"] is None]
+    return wrong
 
 
-def measure(day: Day, made: Plan, seconds: float) -> dict[str, object]:
-    """The figures of one plan; broken rules are counted by the independent checker."""
-    visits = made.visits()
-    total = sum(call.priority for call in day.calls)
-    travel = sum(roster.travel_s for roster in made.rosters)
-    compounds = [len({visit.call.door.compound_id for visit in roster.visits}) for roster in made.rosters]
-    return {
-        "solver": made.solver,
-        "seconds": round(seconds, 1),
-        "priority_pct": round(100 * sum(visit.call.priority for visit in visits) / total, 1),
-        "visits": len(visits),
-        "mandatory": f"{sum(v.call.mandatory for v in visits)}/{sum(c.mandatory for c in day.calls)}",
-        "travel_min_per_visit": round(travel / 60 / max(1, len(visits)), 2),
-        "compounds_per_inspector": round(sum(compounds) / max(1, len(compounds)), 1),
-        "broken_rules": len(broken_rules(day, made)),
-    }
-
-
-def run_day(seed: int, search: Search) -> list[dict[str, object]]:
-    """Plan one generated day both ways."""
-    day = district_day(seed)
-    rows = []
-    makers: list[Callable[[], Plan]] = [lambda: plan_greedily(day, seed), lambda: plan(day, search, seed)]
-    for make in makers:
-        begun = time.perf_counter()
-        made = make()
-        rows.append({"day": seed, **measure(day, made, time.perf_counter() - begun)})
-    return rows
+def _worse(rows: Sequence[Row]) -> list[str]:
+    """At least five percent more priority than the plain plan, and no rival with more."""
+    served = {row["solver"]: row["priority_pct"] for row in rows}
+    ours, day = served["pyvrp"], rows[0]["day"]
+    wrong = [] if ours >= 1.05 * served["greedy"] else [f"{day}: {ours} % is not 5 % more than {served['greedy']} %"]
+    return wrong + [f"{day}: {name} serves {pct} %, ours {ours} %" for name, pct in served.items() if pct > ours]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one row per day and plan; 1 when a rule was broken or the solver served less than the plain plan."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="four generated days instead of one")
-    parser.add_argument("--iterations", type=int, default=10, help="per door")
+    """Print a table for each part; 1 when a rule or a promise was broken, or the target of a part was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the sizes of a city; about half an hour")
+    parser.add_argument("--parts", help=f"of {','.join(PARTS)}; default without --full: {','.join(_QUICK)}")
+    parser.add_argument("--iterations", type=int, help="solver iterations for each door")
     parser.add_argument("--polish", type=float, default=0.0, help="share of the search that moves single doors")
+    parser.add_argument("--published", type=Path, help="folder with more instances in Solomon's format")
+    parser.add_argument("--rivals", type=Path, help="a Python that has pyvroom and ortools")
+    parser.add_argument("--install-rivals", action="store_true", help=f"install {', '.join(rivals.PINNED)} under var/")
     parser.add_argument("--json", type=Path, help="write the rows to a file as well")
     options = parser.parse_args(argv)
-    search = Search(iterations_per_call=options.iterations, polish_share=options.polish)
-    rows = [row for seed in range(1, 5 if options.full else 2) for row in run_day(seed, search)]
-    for row in rows:
-        print("  ".join(f"{key} {value}" for key, value in row.items()))  # noqa: T201
+    python = rivals.install() if options.install_rivals else rivals.interpreter(options.rivals)
+    console = Console()
+    console.width = max(console.width, 150)
+    if python is None:
+        console.print("VROOM and OR-Tools are not installed (--install-rivals): skipped")
+    found, wrong = {}, []
+    for part, rows in run_parts(options, python):
+        found[part] = rows
+        _show(console, part, rows)
+        wrong += verdict(part, rows)
+    for line in wrong:
+        console.print(f"[red]{line}[/red]")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1), "utf-8")
-    worse = any(
-        float(str(s["priority_pct"])) < float(str(g["priority_pct"]))
-        for g, s in zip(rows[::2], rows[1::2], strict=True)
-    )
-    return int(worse or any(row["broken_rules"] for row in rows))
+        options.json.write_text(json.dumps(found, indent=1), "utf-8")
+    return int(bool(wrong))
+
+
+def _show(console: Console, title: str, rows: Sequence[Row]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in columns))
+    console.print(table)
 
 
 if __name__ == "__main__":
