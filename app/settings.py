@@ -23,8 +23,8 @@ from app.sources import (
 from app.web import HttpParams
 from ingest.client import BrokerParams
 from ingest.commanding.params import CommandParams
+from ingest.lanes import IngestParams
 from ingest.rollup import RollupParams
-from ingest.subscriber import IngestParams
 from ingest.validating import ValidationParams
 from inspections.params import RosterParams
 from rules.evaluator import RuleParams

@@ -14,10 +14,11 @@ class Directory:
 
     It asks nobody: `missing` says what to look up, `learn` takes the answer. What was not found is not looked for
     again for `recheck_s` seconds, so that a flood of unknown devices costs one look-up each. `now_s` is any
-    monotonic clock.
+    monotonic clock. `edition` counts how often everything was forgotten: an answer of an earlier one is not whole.
     """
 
     def __init__(self, recheck_s: float) -> None:
+        self.edition = 0
         self._recheck_s = recheck_s
         self._gateways: dict[str, Gateway] = {}
         self._devices: dict[Identity, Device] = {}
@@ -72,6 +73,7 @@ class Directory:
 
     def forget(self) -> None:
         """The registry changed: learn everything afresh."""
+        self.edition += 1
         self._gateways.clear()
         self._devices.clear()
         self._absent.clear()

@@ -11,11 +11,14 @@ import asyncpg
 import psycopg
 from prometheus_client import REGISTRY
 
+from ingest.acknowledging import Receipts
 from ingest.batch import BatchParams
 from ingest.client import BrokerParams
+from ingest.committing import Writer
 from ingest.directory import Directory
+from ingest.lanes import IngestParams
 from ingest.model import Device, Gateway
-from ingest.subscriber import IngestParams, run
+from ingest.subscriber import run
 
 AREA = "D01"
 GATEWAYS = ("GW-1", "GW-2")
@@ -95,6 +98,11 @@ def _text(at: datetime) -> str:
 def quick_params(**fields: Any) -> IngestParams:
     batch = fields.pop("batch", {"age_max_s": 0.02})
     return IngestParams(batch=BatchParams(**batch), registry_recheck_s=0.0, retry_max_s=0.5, **fields)
+
+
+def writer_of(pool: asyncpg.Pool, params: IngestParams) -> Writer:
+    """The first writer of a slot's readings, without a broker."""
+    return Writer(pool, params, params.slot, Directory(params.registry_recheck_s), Receipts(), lambda: None)
 
 
 @asynccontextmanager

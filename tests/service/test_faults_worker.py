@@ -141,7 +141,8 @@ async def test_the_worker_goes_on_when_its_clock_steps(
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + step
 
-    monkeypatch.setattr("ingest.subscriber.datetime", Stepping)
+    for module in ("receiving", "committing"):
+        monkeypatch.setattr(f"ingest.{module}.datetime", Stepping)
     at = datetime.now(UTC)
     async with working(pool, broker.url):
         await _publish(broker, [(topic(), reading(seq=1, at=at))])

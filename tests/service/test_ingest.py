@@ -265,8 +265,8 @@ async def test_a_fault_of_ours_in_one_message_stops_no_lane(
 
         return run
 
-    monkeypatch.setattr("ingest.subscriber.read_message", failing(read_message, b"77777"))
-    monkeypatch.setattr("ingest.subscriber.bind_message", failing(bind_message, b"88888"))
+    monkeypatch.setattr("ingest.receiving.read_message", failing(read_message, b"77777"))
+    monkeypatch.setattr("ingest.committing.bind_message", failing(bind_message, b"88888"))
     indexes = (77777, 5, 88888, 6)
     messages = [(topic(), reading(seq=n, at=NOW - timedelta(minutes=n), index_ml=i)) for n, i in enumerate(indexes)]
     async with working(pool, broker.url):

@@ -7,18 +7,17 @@ import asyncpg
 import psycopg
 import pytest
 
-from ingest.client import BrokerParams
 from ingest.formats import read_message
+from ingest.lanes import IngestParams
 from ingest.ledger import missing_messages, prove_days
 from ingest.model import Disposition, Message, Tally
 from ingest.proof_routes import ProofRoutes, QuarantineQuery
 from ingest.quarantine import preview, replay
 from ingest.registry import DeviceRow, GatewayRow, InstallationRow, save_devices, save_gateways, save_installations
 from ingest.routes import IngestRoutes, LedgerQuery, ReadingQuery
-from ingest.subscriber import IngestParams, Lane, _Worker
 from sql.actor import Actor
 from sql.errors import NotFound
-from tests.ingest_city import NOW, event, reading, register, topic
+from tests.ingest_city import NOW, event, reading, register, topic, writer_of
 from tests.servers import Database
 
 _OFFICER = Actor("chen", "officer")
@@ -34,10 +33,10 @@ def city(db: Database) -> Database:
 async def _write(pool: asyncpg.Pool, *messages: tuple[str, bytes], received_at: datetime | None = None) -> Tally:
     """What the worker does with one batch, without a broker."""
     params = IngestParams(registry_recheck_s=0)
-    worker = _Worker(pool, params, BrokerParams(), Lane.of_the_rest(params))
+    writer = writer_of(pool, params)
     arrived = received_at or datetime.now(UTC)
     batch: list[Message] = [read_message(where, payload, arrived) for where, payload in messages]
-    return await worker._commit(batch)
+    return await writer.commit(batch)
 
 
 async def _today(pool: asyncpg.Pool) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from app.accounts import NewAccount, add_account
 from app.probes import Probes
 from app.web import HttpParams, Web
 from ingest import rollup, validating
-from ingest.client import BrokerParams
 from ingest.formats import read_message
+from ingest.lanes import IngestParams
 from ingest.proof_routes import (
     ConflictQuery,
     FormQuery,
@@ -29,10 +29,9 @@ from ingest.proof_routes import (
     ValidationQuery,
 )
 from ingest.routes import IngestRoutes, LedgerQuery, ReadingQuery
-from ingest.subscriber import IngestParams, Lane, _Worker
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound
-from tests.ingest_city import NOW, event, reading, register, topic
+from tests.ingest_city import NOW, event, reading, register, topic, writer_of
 from tests.servers import Database
 
 OFFICER = Actor("chen", "officer")
@@ -54,8 +53,8 @@ def routes(city: Database, pool: asyncpg.Pool) -> ProofRoutes:
 async def write(pool: asyncpg.Pool, *messages: tuple[str, bytes], slot: str = "0") -> None:
     """What the worker does with one batch, without a broker."""
     params = IngestParams(registry_recheck_s=0, slot=slot)
-    worker = _Worker(pool, params, BrokerParams(), Lane.of_the_rest(params))
-    await worker._commit([read_message(where, payload, datetime.now(UTC)) for where, payload in messages])
+    writer = writer_of(pool, params)
+    await writer.commit([read_message(where, payload, datetime.now(UTC)) for where, payload in messages])
 
 
 async def traced(routes: ProofRoutes, at: datetime, device: str = "M-GW-1-0", actor: Actor = OFFICER) -> Any:

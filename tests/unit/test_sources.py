@@ -12,9 +12,9 @@ from app.settings import effective, load_settings
 from app.sources import SettingsError
 from ingest.foreign import FOREIGN
 from ingest.intake import read_foreign
+from ingest.lanes import IngestParams, Lane
 from ingest.model import Foreign
 from ingest.sources import SourceParams, matches, overlap, source_of
-from ingest.subscriber import IngestParams, Lane
 
 _URLS = {"DATABASE_URL": "postgresql://app:s3cret@db/gas", "MQTT_URL": "mqtt://worker:pw@broker:1883"}
 _NOW = datetime(2026, 11, 20, tzinfo=UTC)
