@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from ingest.client import BrokerConnection
-from ingest.model import Elsewhere, Message
+from ingest.model import Delivery
 
 Receipt = tuple[object, int]
 
@@ -28,7 +28,7 @@ class Receipts:
             known = self._unanswered[connection] = _Unanswered()
         known.packet_ids.append(packet_id)
 
-    async def settle(self, messages: Iterable[Message | Elsewhere]) -> int:
+    async def settle(self, messages: Iterable[Delivery]) -> int:
         """These are committed, or another lane's: acknowledge what may be now; returns how many acknowledgements."""
         connections: dict[object, None] = {}
         for message in messages:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest.decoders.model import Asserted
-from ingest.model import Decoded, Elsewhere, Event, Foreign, Message, Report
+from ingest.model import Decoded, Delivery, Event, Foreign, Message, Report
 
 
 class Due(StrEnum):
@@ -30,7 +30,7 @@ class BatchParams(BaseModel):
 
 @dataclass(slots=True)
 class _Waiting:
-    message: Message | Elsewhere
+    message: Delivery
     at_s: float
     rows: int
     urgent: bool
@@ -54,7 +54,7 @@ class Buffer:
         """Whether the intake must pause until a batch was taken."""
         return len(self._waiting) >= self._size_max
 
-    def add(self, message: Message | Elsewhere, now_s: float) -> None:
+    def add(self, message: Delivery, now_s: float) -> None:
         """Put a delivery at the end."""
         rows, urgent = _weight(message)
         self._waiting.append(_Waiting(message, now_s, rows, urgent))
@@ -77,9 +77,9 @@ class Buffer:
             return None
         return max(0.0, self._params.age_max_s - (now_s - self._waiting[0].at_s))
 
-    def take(self) -> list[Message | Elsewhere]:
+    def take(self) -> list[Delivery]:
         """The oldest messages, as many as a batch may have; at least one when any waits."""
-        taken: list[Message | Elsewhere] = []
+        taken: list[Delivery] = []
         rows = 0
         while self._waiting and len(taken) < self._params.messages_max:
             first = self._waiting[0]
@@ -93,9 +93,9 @@ class Buffer:
         return taken
 
 
-def _weight(message: Message | Elsewhere) -> tuple[int, bool]:
+def _weight(message: Delivery) -> tuple[int, bool]:
     """Rows a message may become, and whether it must not wait."""
-    content = None if isinstance(message, Elsewhere) else message.content
+    content = message.content if isinstance(message, Message) else None
     if not isinstance(content, Decoded):
         return (1, False) if not isinstance(content, Foreign) else _foreign_weight(content)
     rows, urgent = 0, False

@@ -6,8 +6,9 @@ ledger: within it one transaction follows the other, and batch ids follow commit
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -20,8 +21,10 @@ from ingest.batch import Buffer
 from ingest.binding import bind_message
 from ingest.directory import Directory
 from ingest.failures import ACQUIRE_TIMEOUT_S, DATABASE_ERRORS, ended_when_silent, pause_s
+from ingest.holding import Bundle, bundled, free_bundle
 from ingest.lanes import IngestParams
-from ingest.model import Bound, Elsewhere, Message, QuarantineReason, Refused, Rejected, Tally
+from ingest.model import PAYLOAD_BYTES_MAX, Bound, Delivery, Held, Message, QuarantineReason, Refused, Rejected, Tally
+from ingest.pacing import Pacer
 from ingest.remembering import remember
 from ingest.settling import judge_message
 from ingest.transaction import write_batch
@@ -42,12 +45,15 @@ _CLOCK_AHEAD_S = Gauge(
     "gaswarden_ingest_clock_ahead_seconds", "The database's clock less the worker's, at the last batch.", ["slot"]
 )
 _CLOCKS_APART_S = 60.0
+_Answer = TypeVar("_Answer")
 
 
 class Writer:
     """One slot of the ledger: a buffer, and the transactions that empty it, one after the other.
 
     `made_room` is called whenever a batch left the buffer. `speaks_foreign`: messages of other formats are among them.
+    With a `pacer`, messages above their gateway's limit are held and take their turn between batches. `ready` is set
+    once the writer knows what it was left.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Writer:
         receipts: Receipts,
         made_room: Callable[[], None],
         *,
+        pacer: Pacer | None = None,
         speaks_foreign: bool = False,
         buffer_max: int | None = None,
     ) -> None:
@@ -69,6 +76,8 @@ class Writer:
         self._receipts = receipts
         self._made_room = made_room
         self._speaks_foreign = speaks_foreign
+        self._pacer = pacer
+        self.ready = asyncio.Event()
         self._judge = judge_message if speaks_foreign else bind_message
         self._buffer = Buffer(params.batch, buffer_max or params.buffer_max)
         self._wake = asyncio.Event()
@@ -91,7 +100,13 @@ class Writer:
         """Messages that are in no transaction yet."""
         return len(self._buffer)
 
-    def add(self, message: Message | Elsewhere) -> None:
+    def must_hold(self, sender: str, payload_bytes: int) -> bool:
+        """Whether a message that arrives now is above its sender's limit. One that is too large is kept cut at once."""
+        if self._pacer is None or payload_bytes > PAYLOAD_BYTES_MAX:
+            return False
+        return self._pacer.must_hold(sender, time.monotonic())
+
+    def add(self, message: Delivery) -> None:
         """Put a delivery at the end; its receipt is expected to be settled in this order."""
         now_s = time.monotonic()
         self._buffer.add(message, now_s)
@@ -115,24 +130,35 @@ class Writer:
         self._task = asyncio.current_task()
         self._show_load()
         try:
+            if self._pacer is not None:
+                await self._despite_failures(self._pacer.recall)
+            self.ready.set()
             while True:
                 await self._until_due()
                 self._idle.clear()
-                await self._commit_one()
+                if len(self._buffer):
+                    await self._commit_one()
+                if self._pacer is not None and not self._draining:
+                    await self._give_turn(self._pacer)
                 self._idle.set()
         finally:
             self._idle.set()
             lag.WAITING.remove(self._slot)
             lag.IN_FLIGHT.remove(self._slot)
 
-    async def commit(self, messages: Sequence[Message]) -> Tally:
-        """Commit a batch, for as long as it takes; log the database's loss once and its return once."""
+    async def commit(
+        self, messages: Sequence[Message], bundles: Sequence[Bundle] = (), freed: int | None = None
+    ) -> Tally:
+        """Commit a batch, for as long as it takes; log the database's loss once and its return once.
+
+        `bundles` are held in the same transaction; `freed` is the bundle whose messages these are.
+        """
         slot = self._slot
         attempt = 0
         started_s = time.monotonic()
         while True:
             try:
-                tally = await self._attempt(messages)
+                tally = await self._attempt(messages, bundles, freed)
             except DATABASE_ERRORS as error:
                 _DATABASE_OK.labels(slot).set(0)
                 if attempt == 0:
@@ -147,8 +173,11 @@ class Writer:
                 log.info("database_back", slot=slot, attempts=attempt + 1)
             self._unanswered = None
             self._expect_repeats = tally.had_repeats
+            if self._pacer is not None:
+                self._pacer.kept(bundles)
             _COMMIT_S.labels(slot).observe(time.monotonic() - started_s)
-            lag.observe_committed(slot, messages, datetime.now(UTC))
+            if messages:
+                lag.observe_committed(slot, messages, datetime.now(UTC))
             return tally
 
     def _ended(self) -> bool:
@@ -164,9 +193,13 @@ class Writer:
             now_s = time.monotonic()
             if self._buffer.due(now_s) or (self._draining and len(self._buffer)):
                 return
+            turn_in_s = self._pacer.due_in_s(now_s) if self._pacer is not None else None
+            if turn_in_s == 0.0:
+                return
+            waits_s = [wait_s for wait_s in (self._buffer.due_in_s(now_s), turn_in_s) if wait_s is not None]
             self._wake.clear()
             try:
-                async with asyncio.timeout(self._buffer.due_in_s(now_s)):
+                async with asyncio.timeout(min(waits_s, default=None)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
@@ -177,14 +210,37 @@ class Writer:
         self._in_transaction = len(messages)
         ours = [message for message in messages if isinstance(message, Message)]
         lag.observe_taken(self._slot, ours, datetime.now(UTC))
-        tally = await self.commit(ours) if ours else None
+        bundles = bundled([one for one in messages if isinstance(one, Held)])
+        tally = await self.commit(ours, bundles) if ours or bundles else None
         acknowledged = await self._receipts.settle(messages)
         _ACKNOWLEDGED.labels(self._slot).inc(acknowledged)
         self._in_transaction = 0
         if tally is not None:
             self._count(tally)
 
-    async def _attempt(self, messages: Sequence[Message]) -> Tally:
+    async def _give_turn(self, pacer: Pacer) -> None:
+        """Write the messages whose turn it is, as if they came now."""
+        turn = await self._despite_failures(pacer.next_turn)
+        if turn is not None:
+            self._in_transaction = len(turn.messages)
+            tally = await self.commit(turn.messages, freed=turn.bundle_id)
+            self._in_transaction = 0
+            pacer.taken(turn)
+            self._count(tally)
+        await self._despite_failures(pacer.end_floods)
+
+    async def _despite_failures(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What the database answers, for as long as it takes."""
+        attempt = 0
+        while True:
+            try:
+                return await ask()
+            except DATABASE_ERRORS as error:
+                log.debug("database_lost", slot=self._slot, why=repr(error))
+                await asyncio.sleep(pause_s(attempt, self._params.retry_min_s, self._params.retry_max_s))
+                attempt += 1
+
+    async def _attempt(self, messages: Sequence[Message], bundles: Sequence[Bundle], freed: int | None) -> Tally:
         """One transaction. A batch whose COMMIT was not answered is looked for before it is written again."""
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
             with ended_when_silent(conn):
@@ -192,7 +248,7 @@ class Writer:
                 judged = [self._judge_one(number, one) for number, one in enumerate(messages)]
                 async with conn.transaction():
                     with ended_when_silent(conn):
-                        return await self._write(conn, messages, judged)
+                        return await self._write(conn, messages, judged, bundles, freed)
 
     def _judge_one(self, number: int, message: Message) -> Bound | Refused:
         try:
@@ -205,12 +261,23 @@ class Writer:
             )
 
     async def _write(
-        self, conn: asyncpg.Connection, messages: Sequence[Message], judged: Sequence[Bound | Refused]
+        self,
+        conn: asyncpg.Connection,
+        messages: Sequence[Message],
+        judged: Sequence[Bound | Refused],
+        bundles: Sequence[Bundle],
+        freed: int | None,
     ) -> Tally:
         slot = self._slot
         self._compare_clocks(await store.lock_slot(conn, slot))
         if self._unanswered and await self._is_committed(conn, self._unanswered, messages):
             return self._unanswered
+        if self._pacer is not None:
+            await self._pacer.hold(conn, bundles)
+        if freed is not None:
+            await free_bundle(conn, freed)
+        if not messages:
+            return Tally((), 0)
         batch_id = await store.next_batch_id(conn)
         if self._speaks_foreign:
             await remember(conn, slot, judged, batch_id)

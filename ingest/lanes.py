@@ -8,6 +8,7 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ingest.batch import BatchParams
+from ingest.floods import RateParams
 from ingest.formats import topic_filters, urgent_filters
 from ingest.sources import SourceParams, check_sources
 
@@ -35,6 +36,9 @@ class IngestParams(BaseModel):
     )
     buffer_max: int = Field(
         20_000, ge=100, le=200_000, description="Messages waiting for a transaction before the intake pauses."
+    )
+    gateway_rate: RateParams = Field(
+        default_factory=RateParams, description="How fast one gateway of the native format may send."
     )
     registry_recheck_s: float = Field(
         1.0, ge=0, le=3600, description="An unknown gateway or device is looked up again after this long."
@@ -71,24 +75,23 @@ class Lane:
     """One session of a slot. `slot` names it in the ledger and, with its prefix, to the broker.
 
     `leaves_urgent`: urgent topics are another lane's; what of them arrives here is acknowledged and not counted.
-    With several `writers` the ledger has a slot for each.
+    With several `writers` the ledger has a slot for each. `paced`: its gateways have a rate limit each.
     """
 
     slot: str
     filters: tuple[str, ...]
     leaves_urgent: bool
     writers: int = 1
+    paced: bool = True
 
     @property
     def slots(self) -> tuple[str, ...]:
         """The writers' slots in the ledger; the first has the lane's own name."""
         return (self.slot, *(f"{self.slot}-w{number}" for number in range(2, self.writers + 1)))
 
-    def writer_of(self, topic: str) -> int:
-        """The writer of a message: the same for all of a gateway, so that its messages keep their order."""
-        parts = topic.split("/", 4)
-        key = parts[3] if len(parts) > 3 and topic.startswith("gas/v1/") else topic
-        return crc32(key.encode("utf-8", "surrogatepass")) % self.writers
+    def writer_of(self, sender: str) -> int:
+        """The writer of a sender's messages: always the same, so that they keep their order."""
+        return crc32(sender.encode("utf-8", "surrogatepass")) % self.writers
 
     @classmethod
     def of_events(cls, params: IngestParams) -> Self:
@@ -105,7 +108,13 @@ class Lane:
     def of_sources(cls, params: IngestParams) -> Self:
         """The lane of other formats than native."""
         filters = tuple(one for source in params.own_sources for one in source.filters)
-        return cls(f"{params.slot}-sources", filters, leaves_urgent=False)
+        return cls(f"{params.slot}-sources", filters, leaves_urgent=False, paced=False)
+
+
+def sender_of(topic: str) -> str:
+    """Whose message a topic carries, as it says: a native gateway, or the whole topic; 200 characters at most."""
+    parts = topic.split("/", 4)
+    return (parts[3] if len(parts) > 3 and topic.startswith("gas/v1/") else topic)[:200]
 
 
 def _shared(params: IngestParams, filters: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import asyncpg
@@ -48,13 +48,35 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Flood:
+    """A gateway that was above its rate limit, messages a second.
+
+    `ended_at` None: it goes on; `waiting` of the messages held back did not have their turn yet.
+    """
+
+    lane: str
+    gateway: str
+    area: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    held: int
+    waiting: int
+    limit_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
-    """Whether the ledger balances, and each fault as a sentence."""
+    """Whether the ledger balances, and each fault as a sentence.
+
+    `held` messages are acknowledged and wait for their turn, because their gateway is above its limit: they are in no
+    line yet.
+    """
 
     lines: int
     received: int
     by_kind: dict[str, int]
     faults: tuple[str, ...]
+    held: int = 0
 
     @property
     def balances(self) -> bool:
@@ -112,7 +134,9 @@ async def prove_days(
     With a gateway or a slot only its lines are added up; that books and rows agree is proved of everything.
     """
     lines = await ledger_days(conn, first_day, last_day, actor, gateway=gateway, slot=slot)
-    return prove(lines, [*await ledger_against_batches(conn), *await rows_against_batches(conn, first_day, last_day)])
+    proof = prove(lines, [*await ledger_against_batches(conn), *await rows_against_batches(conn, first_day, last_day)])
+    query = queries["held_back"].bind(areas=actor.area_list(), gateway=gateway, slot=slot)
+    return replace(proof, held=await conn.fetchval(*query))
 
 
 async def ledger_against_batches(conn: asyncpg.Connection) -> list[str]:
@@ -154,3 +178,11 @@ async def missing_messages(
     query = queries["missing_messages"]
     rows = await conn.fetch(*query.bind(since=since, until=until, restart_gap=restart_gap, areas=actor.area_list()))
     return [Missing(**dict(row)) for row in rows if gateway in {None, row["gateway"]}]
+
+
+async def gateway_floods(
+    conn: asyncpg.Connection, since: datetime, actor: Actor, *, gateway: str | None = None
+) -> list[Flood]:
+    """Floods since a moment and those that go on, newest first, within the caller's areas."""
+    rows = await conn.fetch(*queries["gateway_floods"].bind(areas=actor.area_list(), since=since))
+    return [Flood(**dict(row)) for row in rows if gateway in {None, row["gateway"]}]

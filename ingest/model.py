@@ -168,6 +168,17 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery of a gateway above its rate limit: kept as it came, read when its turn comes."""
+
+    gateway: str
+    topic: str
+    payload: bytes
+    received_at: datetime
+    receipt: tuple[object, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One delivery: the bytes, when they arrived, what they say, and the receipt to acknowledge them with.
 
@@ -185,6 +196,9 @@ class Message:
     digest: bytes | None = None
     quarantine_id: int | None = None
     sender_key: bytes | None = None
+
+
+Delivery = Message | Elsewhere | Held
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from ingest.decoders.model import Request
 from ingest.failures import pause_s
 from ingest.formats import is_our_own, is_urgent, message_digest, read_message
 from ingest.intake import Intake
-from ingest.lanes import IngestParams, Lane
-from ingest.model import PAYLOAD_BYTES_MAX, Elsewhere, Message, QuarantineReason, Rejected
+from ingest.lanes import IngestParams, Lane, sender_of
+from ingest.model import PAYLOAD_BYTES_MAX, Delivery, Elsewhere, Held, Message, QuarantineReason, Rejected
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class Receiver:
         self._broker = broker
         self._lane = lane
         self._writers = tuple(writers)
-        self._writer_of: dict[str, Writer] = {}
+        self._writer_of: dict[str, tuple[Writer, str]] = {}
         self._receipts = receipts
         self._room = room
         self._claim_slot = claim_slot
@@ -71,6 +71,8 @@ class Receiver:
         Two workers of one slot would take the session from each other without end. The one whose claim to the slot came
         second stands by for a while whenever it lost the connection.
         """
+        for writer in self._writers:
+            await writer.ready.wait()
         slot = self._lane.slot
         client_id = f"gaswarden-ingest-{slot}"
         attempt, told = 0, False
@@ -106,16 +108,20 @@ class Receiver:
     async def _receive(self, connection: BrokerConnection) -> None:
         def take(packet: PublishPacket) -> None:
             receipt = None if packet.packet_id is None else (connection, packet.packet_id)
+            writer, sender = self._writer_for(packet.topic)
             if is_our_own(packet.topic) or (self._lane.leaves_urgent and is_urgent(packet.topic)):
-                self._pass_on(packet.topic, Elsewhere(receipt))
+                self._pass_on(writer, Elsewhere(receipt))
                 return
             now = datetime.now(UTC)
+            self._received.inc()
+            if writer.must_hold(sender, len(packet.payload)):
+                self._pass_on(writer, Held(sender, packet.topic, packet.payload, now, receipt))
+                return
             try:
                 message = read_message(packet.topic, packet.payload, now, receipt)
             except Exception as error:  # noqa: BLE001 - whatever a decoder fails at, one message must not stop a lane
                 message = self._unreadable(packet, now, receipt, error)
-            self._pass_on(packet.topic, message)
-            self._received.inc()
+            self._pass_on(writer, message)
 
         await self._receive_with(connection, take)
 
@@ -136,16 +142,21 @@ class Receiver:
         digest = message_digest(packet.topic, packet.payload)
         return Message(packet.topic, kept, now, rejected, receipt, len(packet.payload), digest)
 
-    def _pass_on(self, topic: str, message: Message | Elsewhere) -> None:
-        """Give a delivery to the writer of its gateway."""
-        writer = self._writer_of.get(topic)
-        if writer is None:
+    def _writer_for(self, topic: str) -> tuple[Writer, str]:
+        """The writer of a topic's messages, and whose they are."""
+        found = self._writer_of.get(topic)
+        if found is None:
             if len(self._writer_of) >= _TOPICS_REMEMBERED:
                 self._writer_of.clear()
-            writer = self._writer_of[topic] = self._writers[self._lane.writer_of(topic)]
-        if message.receipt is not None:
-            self._receipts.expect(message.receipt)
-        writer.add(message)
+            sender = sender_of(topic)
+            found = self._writer_of[topic] = self._writers[self._lane.writer_of(sender)], sender
+        return found
+
+    def _pass_on(self, writer: Writer, delivery: Delivery) -> None:
+        """Give a delivery to its writer."""
+        if delivery.receipt is not None:
+            self._receipts.expect(delivery.receipt)
+        writer.add(delivery)
         if writer.is_full:
             self._room.clear()
 
@@ -174,7 +185,7 @@ class Receiver:
             except Exception as error:  # noqa: BLE001 - as above
                 messages = [self._unreadable(packet, now, receipt, error)]
             for message in messages:
-                self._pass_on(packet.topic, message)
+                self._pass_on(self._writers[0], message)
             self._received.inc()
             self._heard.set()
 
@@ -201,7 +212,7 @@ class Receiver:
                 async with asyncio.timeout(None if wake_at is None else _seconds_until(wake_at)):
                     await self._heard.wait()
             for message in intake.tick(datetime.now(UTC)):
-                self._pass_on("", message)
+                self._pass_on(self._writers[0], message)
 
     async def _ask(self, connection: BrokerConnection, request: Request) -> bool:
         """Publish one request; False when this account may not, or the connection is gone. Told once."""

@@ -138,8 +138,21 @@ class MissingLine(_Frozen):
     last_at: datetime
 
 
+class FloodLine(_Frozen):
+    """A gateway above its rate limit; of the messages held back, `waiting` are in no line of the ledger yet."""
+
+    lane: str
+    gateway: str
+    area: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    held: int
+    waiting: int
+    limit_per_s: float | None
+
+
 class LedgerAnswer(_Frozen):
-    """The ledger of some days, whether every line balances, and what is missing by sequence number."""
+    """The ledger of some days, whether every line balances, what is missing by sequence number, and who flooded."""
 
     balances: bool
     faults: list[str]
@@ -147,6 +160,7 @@ class LedgerAnswer(_Frozen):
     by_disposition: dict[str, int]
     items: list[LedgerLine]
     missing: list[MissingLine]
+    floods: list[FloodLine]
 
 
 class IngestRoutes:
@@ -210,6 +224,7 @@ class IngestRoutes:
             lines = await ledger.ledger_days(conn, first_day, last_day, actor, gateway=query.gateway, slot=query.slot)
             faults = await ledger.ledger_against_batches(conn)
             missing = await ledger.missing_messages(conn, since, until, actor, gateway=query.gateway)
+            floods = await ledger.gateway_floods(conn, since, actor, gateway=query.gateway)
         proof = ledger.prove(lines, faults)
         return LedgerAnswer(
             balances=proof.balances,
@@ -218,4 +233,5 @@ class IngestRoutes:
             by_disposition=proof.by_kind,
             items=[LedgerLine.model_validate(line, from_attributes=True) for line in lines],
             missing=[MissingLine.model_validate(one, from_attributes=True) for one in missing],
+            floods=[FloodLine.model_validate(one, from_attributes=True) for one in floods],
         )

@@ -19,6 +19,7 @@ from ingest.directory import Directory
 from ingest.following import RegistryFollower
 from ingest.intake import Intake
 from ingest.lanes import IngestParams, Lane
+from ingest.pacing import Pacer
 from ingest.receiving import Receiver
 from ingest.remembering import resume
 
@@ -68,10 +69,11 @@ class _Worker:
                 directory,
                 receipts,
                 self._look_for_room,
+                pacer=_pacer(pool, params, lane, number) if lane.paced else None,
                 speaks_foreign=intake is not None,
                 buffer_max=params.buffer_max // lane.writers,
             )
-            for slot in lane.slots
+            for number, slot in enumerate(lane.slots)
         ]
         claim = self._follower.claim_slot
         self.receiver = Receiver(params, broker, lane, self._writers, receipts, self._room, claim, after, intake)
@@ -89,6 +91,13 @@ class _Worker:
     def _look_for_room(self) -> None:
         if not any(writer.is_full for writer in self._writers):
             self._room.set()
+
+
+def _pacer(pool: asyncpg.Pool, params: IngestParams, lane: Lane, number: int) -> Pacer:
+    def is_mine(sender: str) -> bool:
+        return lane.writer_of(sender) == number
+
+    return Pacer(pool, lane.slot, lane.slots[number], params.gateway_rate, is_mine)
 
 
 @contextmanager

@@ -62,6 +62,13 @@ DO $$ BEGIN
         GRANT UPDATE ON sparkplug_word, foreign_arrival TO gaswarden_app;
     END IF;
 END $$;
+-- Held messages leave when their turn comes, and a flood ends. (Older schemas have neither table.)
+DO $$ BEGIN
+    IF to_regclass('held_bundle') IS NOT NULL THEN
+        GRANT DELETE ON held_bundle TO gaswarden_app;
+        GRANT UPDATE ON gateway_flood TO gaswarden_app;
+    END IF;
+END $$;
 -- A finding is withdrawn when it does not hold any more. (Schemas before 0006 have neither table.)
 DO $$ BEGIN
     IF to_regclass('reading_validation') IS NOT NULL THEN

@@ -302,6 +302,34 @@ CREATE INDEX quarantine_waiting_idx ON quarantine (reason, last_received_at DESC
 -- serves: quarantine by time of arrival
 CREATE INDEX quarantine_received_idx ON quarantine (last_received_at DESC);
 
+-- Held bundle: messages of a gateway above its rate limit, acknowledged, whole and in order; they take their turn at the pace
+-- of the limit and count in the ledger then. The row goes in the transaction that writes its messages.
+CREATE TABLE held_bundle (
+    bundle_id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    lane               text NOT NULL,                    -- session of the slot that received them: 0, 0-events
+    key                uuid NOT NULL CONSTRAINT held_bundle_key UNIQUE,  -- a second attempt to keep it keeps it once
+    gateway            text NOT NULL,                    -- as the topic says
+    messages           int NOT NULL CHECK (messages > 0),
+    first_received_at  timestamptz NOT NULL,
+    last_received_at   timestamptz NOT NULL,
+    content            bytea NOT NULL                    -- arrival, topic and payload of each, compressed (ingest/holding.py)
+);
+-- serves: the next turn of a gateway
+CREATE INDEX held_bundle_turn_idx ON held_bundle (lane, gateway, bundle_id);
+
+-- Gateway flood: a gateway was above its rate limit. goes on (ended_at NULL) -> ended (nothing of it waits, and it is calm)
+CREATE TABLE gateway_flood (
+    flood_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    lane         text NOT NULL,
+    gateway      text NOT NULL,
+    started_at   timestamptz NOT NULL,                   -- arrival of the first message held back
+    ended_at     timestamptz,
+    held         bigint NOT NULL,                        -- messages held back in it
+    limit_per_s  real                                    -- the limit then
+);
+-- rule: one flood of a gateway at a time
+CREATE UNIQUE INDEX gateway_flood_open_key ON gateway_flood (lane, gateway) WHERE ended_at IS NULL;
+
 -- Device state: the newest known facts of a device. Each group moves forward in its own event time only.
 CREATE TABLE device_state (
     device_id         int PRIMARY KEY REFERENCES device,

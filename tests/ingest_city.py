@@ -16,6 +16,7 @@ from ingest.batch import BatchParams
 from ingest.client import BrokerParams
 from ingest.committing import Writer
 from ingest.directory import Directory
+from ingest.floods import RateParams
 from ingest.lanes import IngestParams
 from ingest.model import Device, Gateway
 from ingest.subscriber import run
@@ -97,7 +98,10 @@ def _text(at: datetime) -> str:
 
 def quick_params(**fields: Any) -> IngestParams:
     batch = fields.pop("batch", {"age_max_s": 0.02})
-    return IngestParams(batch=BatchParams(**batch), registry_recheck_s=0.0, retry_max_s=0.5, **fields)
+    rate = RateParams(**fields.pop("gateway_rate", {"messages_per_s": None}))
+    return IngestParams(
+        batch=BatchParams(**batch), gateway_rate=rate, registry_recheck_s=0.0, retry_max_s=0.5, **fields
+    )
 
 
 def writer_of(pool: asyncpg.Pool, params: IngestParams) -> Writer:

@@ -29,6 +29,7 @@ from sql.errors import NotFound
 quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be stored, and their replay.")
 
 _KINDS = ("received", "stored", "duplicate", "late", "conflict", "quarantined")
+_Found = tuple[ledger.Proof, list[ledger.Line], list[ledger.Missing], list[ledger.Flood]]
 IdsArgument = Annotated[list[int] | None, typer.Argument(help="Ids from `quarantine list`; none: all that wait.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Only messages quarantined for this reason.")]
 
@@ -54,24 +55,34 @@ def show_ledger(
         raise typer.BadParameter("the last day is before the first")
     chosen = {"gateway": gateway, "slot": slot}
 
-    async def prove(conn: asyncpg.Connection) -> tuple[ledger.Proof, list[ledger.Line], list[ledger.Missing]]:
+    async def prove(conn: asyncpg.Connection) -> _Found:
         actor, since = console_actor(), datetime.combine(first, time(), UTC)
         until = datetime.combine(last + timedelta(days=1), time(), UTC)
         lines = await ledger.ledger_days(conn, first, last, actor, **chosen)
         if not lines and not await ledger.is_known(conn, **chosen):
             raise NotFound(" and ".join(f"no {name} {value}" for name, value in chosen.items() if value is not None))
         proof = await ledger.prove_days(conn, first, last, actor, **chosen)
-        return proof, lines, await ledger.missing_messages(conn, since, until, actor, gateway=gateway)
+        missing = await ledger.missing_messages(conn, since, until, actor, gateway=gateway)
+        return proof, lines, missing, await ledger.gateway_floods(conn, since, actor, gateway=gateway)
 
-    proof, lines, missing = with_connection(context, prove)
+    proof, lines, missing, floods = with_connection(context, prove)
     days = str(first) if last == first else f"{first} to {last}"
     if as_json:
-        totals = {"day": first, "last_day": last, "balances": proof.balances, "received": proof.received}
+        totals = {
+            "day": first,
+            "last_day": last,
+            "balances": proof.balances,
+            "received": proof.received,
+            "held": proof.held,
+        }
         gaps = [asdict(one) for one in missing]
         items = [asdict(line) for line in lines]
-        show_json({**totals, **proof.by_kind, "faults": proof.faults, "items": items, "missing": gaps})
+        flooding = [asdict(one) for one in floods]
+        parts = {"faults": proof.faults, "items": items, "missing": gaps, "floods": flooding}
+        show_json({**totals, **proof.by_kind, **parts})
     else:
         _show_ledger_tables(days, lines, missing, by_day=last > first, by_gateway=by_gateway or gateway is not None)
+        _show_floods(floods)
     if not proof.balances:
         raise WentWrong("\n".join(("the ledger does not balance", *proof.faults)))
     if not as_json:
@@ -91,6 +102,16 @@ def _show_ledger_tables(
         columns = ["gateway", "device", "missing", "gaps", "from", "to"]
         rows = [(one.gateway, one.device, one.missing, one.gaps, one.first_at, one.last_at) for one in missing]
         show_table("Missing by sequence number: sent and never arrived", columns, rows)
+
+
+def _show_floods(floods: list[ledger.Flood]) -> None:
+    if floods:
+        columns = ["gateway", "worker", "from", "to", "held back", "still waiting", "limit/s"]
+        rows = [
+            (one.gateway, one.lane, one.started_at, one.ended_at or "goes on", one.held, one.waiting, one.limit_per_s)
+            for one in floods
+        ]
+        show_table("Above their rate limit: acknowledged, in the ledger when their turn comes", columns, rows)
 
 
 @quarantine_commands.command("list")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.batch import BatchParams, Buffer, Due
 from ingest.formats import read_message
-from ingest.model import Elsewhere, Message
+from ingest.model import Delivery, Message
 from tests.ingest_city import event, reading, topic
 
 _AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_everything_comes_out_once_in_order(kinds: list[str]) -> None:
     buffer = _buffer()
     for message in messages:
         buffer.add(message, 0.0)
-    taken: list[Message | Elsewhere] = []
+    taken: list[Delivery] = []
     while batch := buffer.take():
         assert len(batch) <= 3
         taken += batch
