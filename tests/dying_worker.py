@@ -37,6 +37,22 @@ def _ending_after(module: Any, name: str) -> None:
     setattr(module, name, wrapped)
 
 
+def _ending_after_two(module: Any, name: str) -> None:
+    """End when two transactions have come as far; the first waits there for the second."""
+    original: Callable[..., Awaitable[Any]] = getattr(module, name)
+    arrived = 0
+
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        nonlocal arrived
+        await original(*arguments, **named)
+        arrived += 1
+        if arrived == 2:
+            _end()
+        await asyncio.sleep(15)
+
+    setattr(module, name, wrapped)
+
+
 def _ending_in_acknowledge(share: float) -> None:
     original = BrokerConnection.acknowledge
 
@@ -58,6 +74,8 @@ def arrange(step: str) -> None:
             _ending_after(store, "copy_readings")
         case "before COMMIT":
             _ending_after(store, "insert_batch")
+        case "before COMMIT of both":
+            _ending_after_two(store, "insert_batch")
         case "after COMMIT":
             _ending_in_acknowledge(0.0)
         case "in mid-acknowledge":

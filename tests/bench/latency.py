@@ -7,11 +7,13 @@ as the answer is there; the clock starts before the message leaves the gateway.
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import statistics
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,10 +30,10 @@ from app.embedded import EmbeddedServers, default_directory
 from app.embedded.processes import free_port
 from app.settings import load_settings
 from simulator.link import Broker
-from simulator.live import Live, Spoken
 from simulator.model import City, Message
 from simulator.publisher import Publisher
 from sql.migrate import migrate
+from tests.bench.latency_flood import Sender, flooding
 
 _GIVE_UP_S = 60.0
 
@@ -46,11 +48,11 @@ class Sizes:
 
 
 QUICK = Sizes(600, 100, 3_000)
-FULL = Sizes(3_000, 500, 3_000)
+FULL = Sizes(3_000, 500, 10_000)  # the tenfold burst of `scripts/bench ingest`
 
 
 @asynccontextmanager
-async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publisher, Desk]]:
+async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publisher, Desk, list[Sender], int]]:
     """A district with all services on durable servers of this run."""
     async with AsyncExitStack() as stack:
         servers = EmbeddedServers.open(folder)
@@ -68,7 +70,7 @@ async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publish
         desk = await stack.enter_async_context(Desk(f"http://127.0.0.1:{port}", state.tokens["officer"]))
         accounts = addresses.gateway_accounts([gateway.code for gateway in city.gateways])
         publisher = await stack.enter_async_context(Publisher(Broker.at(servers.mqtt_url), accounts))
-        yield city, publisher, desk
+        yield city, publisher, desk, senders_of(city, accounts), servers.mqtt_port
 
 
 def alarm(city: City, number: int, at: datetime) -> Message:
@@ -103,31 +105,31 @@ async def _readable(desk: Desk, message: Message) -> bool:
     return any(item["device"] == message.device for item in page["items"])
 
 
-async def flood(city: City, publisher: Publisher, per_s: int) -> None:
-    """Single readings of sound meters at a steady rate, until cancelled."""
-    spoken = {device.code: Spoken(datetime.now(UTC), 0, 1_000_000) for device in city.devices}
-    live = Live(city, (), spoken, 1)
-    while True:
-        begun = time.perf_counter()
-        at = datetime.now(UTC)
-        await publisher.publish([live.tick(at) for _ in range(per_s // 10)])
-        await asyncio.sleep(max(0.0, 0.1 - (time.perf_counter() - begun)))
+def senders_of(city: City, accounts: Mapping[str, tuple[str, str]]) -> list[Sender]:
+    """The gateways that have meters."""
+    meters: dict[str, list[str]] = defaultdict(list)
+    for device in city.devices:
+        if device.kind == "meter":
+            meters[device.gateway].append(device.code)
+    areas = {gateway.code: gateway.area for gateway in city.gateways}
+    return [Sender(accounts[code], areas[code], tuple(codes)) for code, codes in sorted(meters.items())]
 
 
 async def run(sizes: Sizes) -> dict[str, dict[str, float]]:
     """Both measurements: count, median, 99th percentile and worst, milliseconds."""
     folder = default_directory() / "bench" / uuid.uuid4().hex[:12]
     results = {}
+    os.environ["GASWARDEN_INGEST__GATEWAY_RATE__BURST"] = (
+        "10000000"  # a burst of a city, from the gateways of a district
+    )
     try:
-        async with stage(sizes, folder) as (city, publisher, desk):
+        async with stage(sizes, folder) as (city, publisher, desk, senders, port):
             await measure(city, publisher, desk, 0, 5)
             results["idle"] = _figures(await measure(city, publisher, desk, 5, sizes.alarms))
-            flooding = asyncio.create_task(flood(city, publisher, sizes.flood_per_s))
-            await asyncio.sleep(3)
-            name = f"during {sizes.flood_per_s:,} readings/s"
-            results[name] = _figures(await measure(city, publisher, desk, 5 + sizes.alarms, sizes.alarms))
-            flooding.cancel()
-            await asyncio.gather(flooding, return_exceptions=True)
+            with flooding(port, senders, sizes.flood_per_s) as flood:
+                await asyncio.sleep(3)
+                measured = await measure(city, publisher, desk, 5 + sizes.alarms, sizes.alarms)
+                results[f"during {flood.per_s:,.0f} readings/s"] = _figures(measured)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return results
