@@ -4,8 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
+from prometheus_client import Counter
+
 from ingest.client import BrokerConnection
 from ingest.model import Delivery
+
+_ACKNOWLEDGED = Counter("gaswarden_ingest_acknowledged", "Messages acknowledged to the broker.", ["slot"])
 
 Receipt = tuple[object, int]
 
@@ -17,7 +21,8 @@ class Receipts:
     connection nothing can be said any more: the broker sends again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slot: str) -> None:
+        self._acknowledged = _ACKNOWLEDGED.labels(slot)
         self._unanswered: dict[object, _Unanswered] = {}
 
     def expect(self, receipt: Receipt) -> None:
@@ -28,8 +33,8 @@ class Receipts:
             known = self._unanswered[connection] = _Unanswered()
         known.packet_ids.append(packet_id)
 
-    async def settle(self, messages: Iterable[Delivery]) -> int:
-        """These are committed, or another lane's: acknowledge what may be now; returns how many acknowledgements."""
+    async def settle(self, messages: Iterable[Delivery]) -> None:
+        """These are committed, or another lane's: acknowledge what may be now."""
         connections: dict[object, None] = {}
         for message in messages:
             if message.receipt is not None:
@@ -38,19 +43,17 @@ class Receipts:
                 if known is not None:
                     known.settled.add(packet_id)
                     connections[connection] = None
-        sent = 0
         for connection in connections:
-            sent += await self._release(connection, self._unanswered[connection])
-        return sent
+            await self._release(connection, self._unanswered[connection])
 
-    async def _release(self, connection: object, known: "_Unanswered") -> int:
+    async def _release(self, connection: object, known: "_Unanswered") -> None:
         async with known.sending:
             packet_ids = known.take_settled()
             if isinstance(connection, BrokerConnection) and await connection.acknowledge(packet_ids):
-                return len(packet_ids)
+                self._acknowledged.inc(len(packet_ids))
+                return
         if not isinstance(connection, BrokerConnection) or not connection.is_open:
             self._unanswered.pop(connection, None)
-        return 0
 
 
 class _Unanswered:

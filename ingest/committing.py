@@ -34,7 +34,6 @@ log = structlog.get_logger()
 _DATABASE_OK = Gauge("gaswarden_ingest_database_ok", "1 unless the last transaction failed.", ["slot"])
 _DISPOSED = Counter("gaswarden_ingest_messages", "Messages committed, by disposition.", ["slot", "disposition"])
 _ROWS = Counter("gaswarden_ingest_rows", "Rows committed, by table.", ["slot", "table"])
-_ACKNOWLEDGED = Counter("gaswarden_ingest_acknowledged", "Messages acknowledged to the broker.", ["slot"])
 _COMMIT_S = Histogram(
     "gaswarden_ingest_commit_seconds",
     "From taking a batch to its commit.",
@@ -212,8 +211,7 @@ class Writer:
         lag.observe_taken(self._slot, ours, datetime.now(UTC))
         bundles = bundled([one for one in messages if isinstance(one, Held)])
         tally = await self.commit(ours, bundles) if ours or bundles else None
-        acknowledged = await self._receipts.settle(messages)
-        _ACKNOWLEDGED.labels(self._slot).inc(acknowledged)
+        await self._receipts.settle(messages)
         self._in_transaction = 0
         if tally is not None:
             self._count(tally)

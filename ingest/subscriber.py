@@ -57,7 +57,7 @@ class _Worker:
         after: asyncio.Event | None = None,
         intake: Intake | None = None,
     ) -> None:
-        directory, receipts = Directory(params.registry_recheck_s), Receipts()
+        directory, receipts = Directory(params.registry_recheck_s), Receipts(lane.slot)
         self._room = asyncio.Event()
         self._room.set()
         self._follower = RegistryFollower(pool, lane.slot, directory, params.registry_refresh_s)

@@ -106,7 +106,7 @@ def quick_params(**fields: Any) -> IngestParams:
 
 def writer_of(pool: asyncpg.Pool, params: IngestParams) -> Writer:
     """The first writer of a slot's readings, without a broker."""
-    return Writer(pool, params, params.slot, Directory(params.registry_recheck_s), Receipts(), lambda: None)
+    return Writer(pool, params, params.slot, Directory(params.registry_recheck_s), Receipts(params.slot), lambda: None)
 
 
 @asynccontextmanager
