@@ -82,6 +82,8 @@ class AlertRow(BaseModel):
     premises: str | None
     building: str | None
     gateway: str | None
+    compound: Annotated[str | None, Field(description="of an alert about a whole compound")]
+    district: Annotated[str | None, Field(description="of an alert about a whole district")]
     latitude: float | None
     longitude: float | None
     due_stage: str | None

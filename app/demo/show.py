@@ -50,9 +50,10 @@ def show_alerts(console: Console, alerts: Iterable[Mapping[str, Any]], truth: Ma
     for alert in ranked:
         code = subject_code(alert)
         fault = planted.get((alert["rule_id"], code))
-        name = Text(fault["name"] if fault and fault["alert"] else "none: false alert?")
+        name = Text(fault["name"] if fault else "")
         if not (fault and fault["alert"]):
-            name.stylize("yellow")
+            judged = alert["rule_id"] in truth["rules"]
+            name = Text("none: false alert?", "yellow") if judged else Text("not judged", "dim")
         cells = (str(alert["alert_id"]), alert["severity"], alert["rule_id"], code, alert["sentence"])
         table.add_row(*(Text(cell) for cell in cells), name)
     console.print(table)

@@ -3,7 +3,10 @@
 -- list_alerts(states, severities, areas, rule_id, since, until, late, text, after_at, after_id, count, scope, owner, unowned, due_before, due_from) --
 -- A page of alerts, newest first; null filters restrict nothing; `after_at` and `after_id` are those of the last alert of the
 -- page before. Planned for the filters given (plan_cache_mode): each of the partial indexes of alert serves one of them.
-SELECT a.*, d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway, b.latitude, b.longitude
+SELECT a.*, d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway, b.latitude, b.longitude,
+       CASE WHEN a.subject LIKE 'compound:%' THEN
+           (SELECT c.code FROM compound c WHERE c.compound_id = split_part(a.subject, ':', 2)::int) END AS compound,
+       CASE WHEN a.subject LIKE 'district:%' THEN a.area END AS district
 FROM (
     SELECT alert_id, rule_id, subject, area, severity, worst_severity, state, firing, late, leak, guarded, sentence, first_at, last_at,
            raised_at, unit, last_value, worst_value, count, visit, owner, confirmed, episode, cause, closed_at, device_id,
@@ -47,7 +50,10 @@ SET LOCAL plan_cache_mode = force_custom_plan;
 -- One alert with the names of its device and place, and what its rule said when it fired.
 SELECT a.*, v.definition, d.code AS device, d.model, d.meter_class, p.code AS premises, p.unit AS premises_unit,
        p.address, p.contact_name, p.contact_phone, p.user_class, b.code AS building, b.name AS building_name,
-       b.latitude, b.longitude, g.code AS gateway
+       b.latitude, b.longitude, g.code AS gateway,
+       CASE WHEN a.subject LIKE 'compound:%' THEN
+           (SELECT c.code FROM compound c WHERE c.compound_id = split_part(a.subject, ':', 2)::int) END AS compound,
+       CASE WHEN a.subject LIKE 'district:%' THEN a.area END AS district
 FROM alert a
 LEFT JOIN rule_version v ON v.rule_id = a.rule_id AND v.version = a.rule_version
 LEFT JOIN device d ON d.device_id = a.device_id

@@ -14,6 +14,7 @@ from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
 from rules import passes
 from rules.catalog import default_catalog
+from rules.model import Finding
 from rules.routes import AlertRoutes
 from sql import queries
 from sql.actor import Actor
@@ -243,3 +244,19 @@ async def read_events(desk: Desk, count: int, who: str, **headers: str) -> list[
             if len(found) == count:
                 return found
     return found
+
+
+async def test_an_alert_about_a_whole_place_names_it(
+    desk: Desk, pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """A silent compound and a silent district stand in the list, and alone, with their codes and area."""
+    compound_id = await conn.fetchval("SELECT compound_id FROM compound WHERE code = 'D01-C1'")
+    district_id = await conn.fetchval("SELECT district_id FROM district WHERE code = 'D01'")
+    subjects = (f"compound:{compound_id}", f"district:{district_id}")
+    found = [Finding("cell_silent", one, NOW, NOW, "major", "silent", {}, 6.0, "devices") for one in subjects]
+    async with conn.transaction():
+        ids = await passes.save_found(conn, CATALOG, found, NOW)
+    page = await desk.get("/alerts", area="D01")
+    assert {(one["compound"], one["district"]) for one in page["items"]} == {("D01-C1", None), (None, "D01")}
+    whole = await desk.get(f"/alerts/{min(ids)}")
+    assert "D01" in (whole["compound"] or whole["district"])
