@@ -35,16 +35,16 @@ class Receipts:
 
     async def settle(self, messages: Iterable[Delivery]) -> None:
         """These are committed, or another lane's: acknowledge what may be now."""
-        connections: dict[object, None] = {}
+        connections: dict[object, _Unanswered] = {}
         for message in messages:
             if message.receipt is not None:
                 connection, packet_id = message.receipt
                 known = self._unanswered.get(connection)
                 if known is not None:
                     known.settled.add(packet_id)
-                    connections[connection] = None
-        for connection in connections:
-            await self._release(connection, self._unanswered[connection])
+                    connections[connection] = known
+        for connection, known in connections.items():
+            await self._release(connection, known)
 
     async def _release(self, connection: object, known: "_Unanswered") -> None:
         async with known.sending:

@@ -192,7 +192,8 @@ class Writer:
             now_s = time.monotonic()
             if self._buffer.due(now_s) or (self._draining and len(self._buffer)):
                 return
-            turn_in_s = self._pacer.due_in_s(now_s) if self._pacer is not None else None
+            # told to stop, what is held stays held
+            turn_in_s = None if self._pacer is None or self._draining else self._pacer.due_in_s(now_s)
             if turn_in_s == 0.0:
                 return
             waits_s = [wait_s for wait_s in (self._buffer.due_in_s(now_s), turn_in_s) if wait_s is not None]

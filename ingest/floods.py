@@ -102,15 +102,15 @@ class Floods:
         return None
 
     def due_in_s(self, now_s: float) -> float | None:
-        """Seconds until something of a flood is to be done; None without floods."""
-        if not self._flooding:
-            return None
-        waits = [1.0]
+        """Seconds until a turn, or the end of a flood; None when there is neither to wait for."""
+        rate = self.params.messages_per_s or 1e9
+        waits_s = []
         for one in self._flooding.values():
             self._refill(one, now_s)
-            if one.kept:
-                waits.append((self._turn(one) - one.tokens) / (self.params.messages_per_s or 1e9))
-        return max(0.0, min(waits))
+            if one.kept or not one.held:
+                wanted = self._turn(one) if one.kept else self.params.burst / 2
+                waits_s.append(max(0.0, (wanted - one.tokens) / rate))
+        return min(waits_s, default=None)
 
     def released(self, gateway: str, messages: int, now_s: float) -> None:
         """So many messages of the gateway took their turn; it stands at the end of the line now."""

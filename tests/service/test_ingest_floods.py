@@ -134,3 +134,28 @@ async def test_what_cannot_be_stored_goes_to_quarantine_at_its_turn(
         await _received(pool, 4)
     totals = await ledger_totals(pool)
     assert (totals["quarantined"], totals["stored"], totals["duplicate"]) == (2, 1, 1)
+
+
+async def test_a_worker_is_told_to_stop_in_the_middle_of_a_flood(
+    city: Database, pool: asyncpg.Pool, broker: Broker
+) -> None:
+    """It leaves at once, with turns due; what it holds is the next one's, and the flood ends by itself."""
+    rate = {"messages_per_s": 1_000.0, "burst": 100}
+    async with working(pool, broker.url, gateway_rate=rate):
+        await _publish(broker, "GW-1", _messages(3_000))
+
+        async def held() -> bool:
+            return bool(await pool.fetchval("SELECT count(*) FROM held_bundle"))
+
+        await until(held)
+        stopped_s = time.monotonic()
+    assert time.monotonic() - stopped_s < 10
+    assert await held()
+
+    async def ended() -> bool:
+        return bool(await pool.fetchval("SELECT count(*) FROM gateway_flood WHERE ended_at IS NOT NULL"))
+
+    async with working(pool, broker.url, gateway_rate=rate | {"messages_per_s": 5_000.0}):
+        await _received(pool, 3_000)
+        await until(ended)
+    assert (await ledger_totals(pool))["stored"] == 3_000

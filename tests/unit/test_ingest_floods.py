@@ -54,6 +54,7 @@ def test_held_messages_take_their_turn_at_the_rate_of_the_limit() -> None:
     assert paced.due(10.0) == "GW-1"
     paced.released("GW-1", 100, 10.0)
     assert paced.held == 0
+    assert paced.due_in_s(12.0) == pytest.approx(3.0)  # until it has half its burst again
     assert paced.take_ended(14.9) == []
     assert paced.take_ended(15.1) == ["GW-1"]
     assert paced.take_ended(99.0) == []
