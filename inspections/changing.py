@@ -18,7 +18,7 @@ from inspections.changes import AppointmentCancelled, AppointmentMade, Change, I
 from inspections.checker import broken_freezes, broken_rules
 from inspections.model import Call, Duty, Window
 from inspections.params import RosterParams
-from inspections.planning import calls_of, present_inspectors
+from inspections.planning import calls_of, present_inspectors, table_of
 from inspections.promises import cancel_appointment, make_appointment, promise_anew
 from inspections.repair import Repaired, repair
 from inspections.scope import wanted_of
@@ -180,6 +180,7 @@ def _with_calls(standing: Standing, calls: Mapping[int, Call]) -> Standing:
 async def _repaired(before: Before, change: Change, facts: _Facts, params: RosterParams) -> Repaired:
     """The rest of the day, repaired; raises PlanningFailed."""
     wanted = wanted_of(before, facts.touched, params, change.kind)
+    wanted = replace(wanted, day=replace(wanted.day, table=await table_of(wanted.day, params)))
     if isinstance(change, Replan):
         plan = await plan_apart(wanted.day, params.search, params.seed, params.plan_timeout_s)
         if not broken_rules(wanted.day, plan):

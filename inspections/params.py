@@ -3,9 +3,10 @@
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 from inspections.access_rates import AccessRates
 from inspections.candidates import CallRules
@@ -38,6 +39,17 @@ class RosterParams(BaseModel):
     between_flats_s: int = Field(60, ge=0, le=3600, description="From door to door within a building, seconds.")
     detour: float = Field(1.3, ge=1, le=5, description="Length of the way over the great circle.")
     speed_kmh: float = Field(15.0, gt=0, le=130, description="Speed between buildings, kilometres an hour.")
+    router_url: HttpUrl | None = Field(
+        None, description="A routing server whose travel times are used; unset: the great circle."
+    )
+    router_kind: Literal["osrm", "valhalla"] = Field("osrm", description="What kind of server it is.")
+    router_profile: str = Field(
+        "driving", pattern=r"^[a-z_]{1,32}$", description="OSRM's profile, or Valhalla's costing (auto, bicycle ...)."
+    )
+    router_timeout_s: float = Field(10.0, gt=0, le=120, description="Longest wait for one answer, seconds.")
+    router_chunk: int = Field(
+        100, ge=2, le=10_000, description="Most places in one request (OSRM's own default is 100)."
+    )
     capacity_factor: float = Field(3.0, ge=1, le=20, description="Doors considered, times what the day can hold.")
     spread_share: float = Field(
         0.33, ge=0, le=1, description="Share of the doors considered for weight alone, wherever they lie."

@@ -17,9 +17,11 @@ from inspections.candidates import Choice, choose, make_calls, split
 from inspections.checker import Broken, broken_rules
 from inspections.cycle import load_cycles
 from inspections.figures import defer, run_figures
-from inspections.model import Call, Day, Duty, Inspector, Plan
+from inspections.model import Call, Day, Duty, Inspector, Plan, TravelTable
 from inspections.params import RosterParams
 from inspections.planner import plan_greedily
+from inspections.router import travel_table
+from inspections.stations import parts
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
 from inspections.wallclock import DAY_S, WallClock, local_day, present
 from inspections.worker import PlanningFailed, plan_apart
@@ -77,6 +79,7 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
     begun = time.perf_counter()
     whole = await _load(conn, day, params, at)
     choice = _choose(whole, params)
+    whole = replace(whole, table=await table_of(replace(whole, calls=choice.considered), params))
     plan, fallback = await _checked_plan(replace(whole, calls=choice.considered), params)
     deferred = defer(choice.deferred, day)
     figures = run_figures(whole, choice, plan) | {
@@ -98,6 +101,18 @@ async def _load(conn: asyncpg.Connection, day: date, params: RosterParams, at: d
     duties = await store.plannable_duties(conn, clock, due_by, at, params.candidates_max)
     calls = await calls_of(conn, duties, day, params, at)
     return Day(day, tuple(calls), tuple(inspectors), params.travel, overbooking=params.overbooking)
+
+
+async def table_of(day: Day, params: RosterParams) -> TravelTable | None:
+    """The travel times of a routing server within each part of a day, None when there is none."""
+    if params.router_url is None:
+        return None
+    groups = []
+    for part in parts(day):
+        ends = [inspector.end for inspector in part.day.inspectors if inspector.end is not None]
+        starts = [inspector.start for inspector in part.day.inspectors]
+        groups.append([*(call.door.point for call in part.day.calls), *starts, *ends])
+    return await travel_table(groups, params)
 
 
 async def present_inspectors(conn: asyncpg.Connection, clock: WallClock) -> list[Inspector]:

@@ -1,6 +1,7 @@
 """Judges the rosters of a day as they are stored and served, not as the planner returned them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from inspections import store, views
 from inspections.checker import broken_rules
 from inspections.model import Call, Day, Inspector, Omission, Plan, Roster, Visit
 from inspections.params import RosterParams
-from inspections.planning import calls_of, present_inspectors
+from inspections.planning import calls_of, present_inspectors, table_of
 from inspections.wallclock import WallClock
 from sql.actor import INSPECTIONS
 
@@ -37,6 +38,9 @@ async def broken_in_force(pool: asyncpg.Pool, day: date, params: RosterParams) -
     told = {visit.call.premises_id for visit in plan.visits()} | {one.call.premises_id for one in omissions}
     expected = tuple(call for call in calls.values() if call.premises_id in told or call.mandatory)
     whole = Day(day, expected, tuple(inspectors.values()), params.travel, overbooking=params.overbooking)
+    whole = replace(
+        whole, table=await table_of(whole, params) if run["figures"].get("travel") != "great circle" else None
+    )
     moot = [f"unknown: {code} was left out and has no open duty any more" for code in strangers]
     return moot + [f"{one.rule.value}: {one.where} {one.sentence}" for one in broken_rules(whole, plan)]
 

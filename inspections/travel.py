@@ -32,7 +32,7 @@ def _take_from(table: TravelTable, points: Sequence[Point], seconds: np.ndarray)
     if not known:
         return
     rows = np.array([table.index[points[position]] for position in known])
-    given = np.array([np.frombuffer(table.seconds[row], dtype=np.int64)[rows] for row in rows], dtype=float)
+    given = np.array([np.frombuffer(table.seconds[row], dtype=np.int32)[rows] for row in rows], dtype=float)
     here = np.ix_(known, known)
     seconds[here] = np.where(given >= 0, given, seconds[here])
 

@@ -70,7 +70,7 @@ def as_day(instance: Instance, inspectors: int, *, prizes: bool) -> Day:
     """The instance as a day: a customer is a building with one door, the horizon is the shift."""
     depot, *customers = instance.customers
     points = [Point(customer.y / 1000, customer.x / 1000) for customer in instance.customers]
-    seconds = tuple(array("q", [_distance(a, b) for b in instance.customers]) for a in instance.customers)
+    seconds = tuple(array("i", [_distance(a, b) for b in instance.customers]) for a in instance.customers)
     table = TravelTable("published", {point: number for number, point in enumerate(points)}, seconds)
     staff = tuple(
         Inspector(number, f"V{number:02d}", frozenset({"A"}), frozenset(), points[0], depot.ready * _UNIT_S,

@@ -137,7 +137,7 @@ def test_own_end_is_where_the_day_ends() -> None:
 def test_travel_of_a_routing_server_is_the_law() -> None:
     """What the server says takes an hour cannot be planned in minutes; legs it has no way for are the great circle."""
     points = sorted({(c.door.point.latitude, c.door.point.longitude) for c in FULL.calls})
-    hours = tuple(array("q", [-1 if n == m else 3600 for n in range(len(points))]) for m in range(len(points)))
+    hours = tuple(array("i", [-1 if n == m else 3600 for n in range(len(points))]) for m in range(len(points)))
     slow = replace(FULL, table=TravelTable("osrm", {Point(*p): n for n, p in enumerate(points)}, hours))
     assert rules(slow, GOOD) == {Rule.TRAVEL}
     assert rules(slow, plan(slow, QUICK, 1)) == set()
