@@ -106,6 +106,9 @@ class InspectorRow(Row):
     break_minutes: int = Field(30, ge=0, le=240)
     break_after: time = time(11, 30)
     break_before: time = time(13, 30)
+    station: str | None = Field(None, max_length=64)
+    end_latitude: Latitude | None = None
+    end_longitude: Longitude | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "InspectorRow":
@@ -113,6 +116,8 @@ class InspectorRow(Row):
             raise ValueError("shift_end must be after shift_start")
         if self.break_before < self.break_after:
             raise ValueError("break_before must not be earlier than break_after")
+        if (self.end_latitude is None) != (self.end_longitude is None):
+            raise ValueError("end_latitude and end_longitude are given together or not at all")
         return self
 
 

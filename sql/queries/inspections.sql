@@ -84,23 +84,26 @@ RETURNING xmax = 0 AS added;
 -- upsert_inspectors(rows) --
 -- Add or change inspectors whose area exists; one row for each that was added or changed.
 INSERT INTO inspector (code, name, area, skills, start_latitude, start_longitude, shift_start, shift_end,
-                       break_minutes, break_after, break_before)
+                       break_minutes, break_after, break_before, station, end_latitude, end_longitude)
 SELECT r.code, r.name, r.area, r.skills, r.start_latitude, r.start_longitude, r.shift_start, r.shift_end,
-       r.break_minutes, r.break_after, r.break_before
+       r.break_minutes, r.break_after, r.break_before, r.station, r.end_latitude, r.end_longitude
 FROM jsonb_to_recordset($1)
     AS r(code text, name text, area text, skills text[], start_latitude float8, start_longitude float8,
-         shift_start time, shift_end time, break_minutes smallint, break_after time, break_before time)
+         shift_start time, shift_end time, break_minutes smallint, break_after time, break_before time,
+         station text, end_latitude float8, end_longitude float8)
 JOIN district d ON d.code = r.area
 ON CONFLICT (code) DO UPDATE
 SET name = excluded.name, area = excluded.area, skills = excluded.skills, start_latitude = excluded.start_latitude,
     start_longitude = excluded.start_longitude, shift_start = excluded.shift_start, shift_end = excluded.shift_end,
-    break_minutes = excluded.break_minutes, break_after = excluded.break_after, break_before = excluded.break_before
+    break_minutes = excluded.break_minutes, break_after = excluded.break_after, break_before = excluded.break_before,
+    station = excluded.station, end_latitude = excluded.end_latitude, end_longitude = excluded.end_longitude
 WHERE (inspector.name, inspector.area, inspector.skills, inspector.start_latitude, inspector.start_longitude,
        inspector.shift_start, inspector.shift_end, inspector.break_minutes, inspector.break_after,
-       inspector.break_before)
+       inspector.break_before, inspector.station, inspector.end_latitude, inspector.end_longitude)
     IS DISTINCT FROM
       (excluded.name, excluded.area, excluded.skills, excluded.start_latitude, excluded.start_longitude,
-       excluded.shift_start, excluded.shift_end, excluded.break_minutes, excluded.break_after, excluded.break_before)
+       excluded.shift_start, excluded.shift_end, excluded.break_minutes, excluded.break_after, excluded.break_before,
+       excluded.station, excluded.end_latitude, excluded.end_longitude)
 RETURNING xmax = 0 AS added;
 
 -- ---------------------------------------------------------------------------------------------- duties
