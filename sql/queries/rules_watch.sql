@@ -94,15 +94,18 @@ SELECT CASE $1::text WHEN 'building' THEN b.building_id ELSE b.compound_id END A
        (count(*) FILTER (WHERE s.heard_at < $4::timestamptz - make_interval(
            secs => $3::double precision * coalesce(w.interval_s, d.expected_interval_s))))::int AS overdue,
        max(s.heard_at) AS newest_at
-FROM building b
+FROM (
+    SELECT building_id, compound_id, name FROM building WHERE $1 = 'building' AND building_id = ANY($2)
+    UNION ALL
+    SELECT building_id, compound_id, name FROM building WHERE $1 = 'compound' AND compound_id = ANY($2)
+) b
 JOIN compound c ON c.compound_id = b.compound_id
 JOIN premises p ON p.building_id = b.building_id
 JOIN installation i ON i.premises_id = p.premises_id AND i.removed_at IS NULL
 JOIN device d ON d.device_id = i.device_id
 JOIN device_state s ON s.device_id = d.device_id
 LEFT JOIN device_watch w ON w.device_id = d.device_id
-WHERE (($1 = 'building' AND b.building_id = ANY($2)) OR ($1 = 'compound' AND b.compound_id = ANY($2)))
-  AND NOT EXISTS (
+WHERE NOT EXISTS (
       SELECT FROM alert a WHERE a.rule_id = ANY($5) AND a.subject = 'gateway:' || d.gateway_id
       AND a.state NOT IN ('verified', 'dismissed'))
 GROUP BY 1;
