@@ -12,7 +12,7 @@ from rules import clocks, lifecycle
 from rules.callout import callout_for
 from rules.catalog import default_catalog
 from rules.clocks import Fired, clock, elapsed, wound
-from rules.model import Alert, Finding, OfficerStep, Reason, Transition, WrongStep
+from rules.model import Alert, Finding, Inspection, OfficerStep, Reason, Transition, WrongStep
 from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes, regime_of
 from rules.silences import Silence
 
@@ -189,6 +189,17 @@ def test_made_safe_that_fires_again_needs_an_owner_again() -> None:
     after = wound(again.alert, CHINA)
     assert (again.reason, after.state, after.owner) == (Reason.UNSAFE_AGAIN, "open", "olga")
     assert (after.due_stage, after.due_at, after.on_site_at) == ("acknowledged", at(55), None)
+
+
+def test_an_inspector_who_got_in_was_on_site() -> None:
+    """The visit's own moment counts; a door that stayed shut is no attendance."""
+    alert = stepped(raised(), "acknowledge", 2)
+    entered = lifecycle.inspected(alert, Inspection(7, "hazard_found", at(25), 1, 1), at(60)).alert
+    shut = lifecycle.inspected(alert, Inspection(8, "no_access", at(25), 0, 0), at(60)).alert
+    assert entered is not None
+    assert shut is not None
+    assert (entered.on_site_at, shut.on_site_at) == (at(25), None)
+    assert standing(entered, 61)["on_site"] == "on_time"
 
 
 # ---------------------------------------------------------------------------------------------- escalation
