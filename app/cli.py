@@ -19,6 +19,7 @@ from app.commands import (
     people,
     precision,
     proof,
+    reaching,
     roster_days,
     service,
     storage,
@@ -82,6 +83,8 @@ cli.add_typer(desk.roster, name="roster")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")
 cli.add_typer(people.account, name="account")
+cli.add_typer(reaching.contact, name="contact")
+cli.add_typer(reaching.rota, name="rota")
 cli.add_typer(people.audit_commands, name="audit")
 
 

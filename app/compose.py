@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import disable_created_metrics
 
 from app.binding import Route
+from app.confirmation import Confirmation
 from app.probes import Probes, missing_migrations
 from app.problems import UNREACHABLE
 from app.settings import Settings
@@ -28,12 +29,15 @@ from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
 from rules.catalog import default_catalog
+from rules.notices import service as notices
+from rules.notices.routes import NoticeRoutes
 from rules.precision_routes import PrecisionRoutes
+from rules.rota.routes import RotaRoutes
 from rules.routes import AlertRoutes
 from rules.silence_routes import SilenceRoutes
 from sql.pool import open_pool
 
-SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "inspections", "http")
+SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "notices", "inspections", "http")
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -101,6 +105,7 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
         "validation": partial(_validation, settings, pool),
         "commands": partial(_commands, settings, pool),
         "rules": partial(_rules, settings, pool),
+        "notices": partial(_notices, settings, pool),
         "inspections": partial(_inspections, settings, pool),
         "http": partial(_http, settings, pool, chosen),
     }
@@ -130,6 +135,11 @@ def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(evaluator.run, pool, default_catalog(), settings.rules)
 
 
+def _notices(settings: Settings, pool: asyncpg.Pool) -> Service:
+    url = settings.database.url.get_secret_value()
+    return partial(notices.run, pool, default_catalog(), settings.notices, url, settings.roster.zone)
+
+
 def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(scheduler.run, pool, settings.roster)
 
@@ -137,6 +147,7 @@ def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
 def _http(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Service:
     probes = _probe_routes(settings, pool, chosen) if settings.http.probe_port is None else None
     joined = Web(pool, settings.http, feature_routes(settings, pool), probes)
+    Confirmation(pool).add_to(joined.application)
     return partial(serve, joined.application, settings.http.host, settings.http.port, settings.http.drain_s)
 
 
@@ -157,6 +168,8 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *AlertRoutes(pool, default_catalog()).table(),
         *SilenceRoutes(pool).table(),
         *PrecisionRoutes(pool).table(),
+        *NoticeRoutes(pool, settings.notices).table(),
+        *RotaRoutes(pool, settings.notices, settings.roster.zone).table(),
         *StrangerRoutes(pool).table(),  # before `/devices/{device_id}`
         *IngestRoutes(pool).table(),
         *ProofRoutes(pool, settings.ingest.sources).table(),

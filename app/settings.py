@@ -12,6 +12,7 @@ from app.logs import MASK, LogParams
 from app.sources import (
     CONFIG_VARIABLE,
     PLAIN_NAMES,
+    PREFIX,
     Gathered,
     KeyPath,
     SettingsError,
@@ -28,6 +29,7 @@ from ingest.rollup import RollupParams
 from ingest.validating import ValidationParams
 from inspections.params import RosterParams
 from rules.evaluator import RuleParams
+from rules.notices.params import NoticeParams
 
 
 def _postgres_url(url: SecretStr) -> SecretStr:
@@ -76,6 +78,7 @@ class Settings(BaseModel):
     validation: ValidationParams = Field(default_factory=ValidationParams)
     commands: CommandParams = Field(default_factory=CommandParams)
     rules: RuleParams = Field(default_factory=RuleParams)
+    notices: NoticeParams = Field(default_factory=NoticeParams)
     roster: RosterParams = Field(default_factory=RosterParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
@@ -128,6 +131,10 @@ def _add_fallback(gathered: Gathered, fallback: Mapping[str, str]) -> None:
     if ("database", "url") not in given:
         for name in PLAIN_NAMES.keys() & fallback.keys():
             gathered.put(PLAIN_NAMES[name], fallback[name], _EMBEDDED)
+        for name in ("contact_key", "local_directory"):
+            variable = f"{PREFIX}NOTICES__{name.upper()}"
+            if variable in fallback and ("notices", name) not in given:
+                gathered.put(("notices", name), fallback[variable], _EMBEDDED)
     if ("broker", "hostname") not in given:
         _add_broker(fallback.get("MQTT_URL", ""), _EMBEDDED, gathered)
         if "COMMANDS_MQTT_URL" in fallback and ("commands", "broker_url") not in given:

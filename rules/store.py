@@ -18,6 +18,10 @@ from rules.regimes import Regime
 from sql import queries
 from sql.errors import NotFound
 
+DESK_SUBJECTS = frozenset({"channel", "rota", "account"})
+"""Kinds of subjects of alerts about the desk itself; they stand for the whole city."""
+
+
 # ---------------------------------------------------------------------------------------------- cursors
 
 
@@ -255,10 +259,13 @@ async def remember_rule_versions(conn: asyncpg.Connection, rules: Iterable[Rule]
 async def places_of(conn: asyncpg.Connection, alerts: Iterable[Alert]) -> dict[str, Place]:
     """Where the subjects of alerts are, by subject; a device where it was at the end of what was found."""
     wanted: dict[str, dict[int, datetime]] = {kind: {} for kind in ("device", *_PLACED)}
+    found: dict[str, Place] = {}
     for alert in alerts:
         kind, _, number = alert.subject.partition(":")
-        wanted[kind][int(number)] = alert.last_at
-    found: dict[str, Place] = {}
+        if kind in DESK_SUBJECTS:
+            found[alert.subject] = Place(await conn.fetchval(*queries["desk_area"].bind()))
+        else:
+            wanted[kind][int(number)] = alert.last_at
     found |= await device_places(conn, wanted["device"])
     for kind, query in _PLACED.items():
         found |= await _places(conn, kind, query, list(wanted[kind]))

@@ -38,6 +38,12 @@ DO $$ BEGIN
         GRANT UPDATE ON silence TO gaswarden_app;
     END IF;
 END $$;
+-- Shifts are taken over and relieved, reach tests confirmed; hand-overs are only ever added. (Schemas before 0017 have neither.)
+DO $$ BEGIN
+    IF to_regclass('rota_shift') IS NOT NULL THEN
+        GRANT UPDATE ON rota_shift, reach_test TO gaswarden_app;
+    END IF;
+END $$;
 -- A command moves on; its timeline is only ever added to. (Schemas before 0003 have neither.)
 DO $$ BEGIN
     IF to_regclass('command') IS NOT NULL THEN

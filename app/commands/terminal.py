@@ -67,6 +67,8 @@ def embedded_addresses() -> dict[str, str]:
         "ADMIN_DATABASE_URL": servers.admin_database_url,
         "MQTT_URL": servers.mqtt_url,
         "COMMANDS_MQTT_URL": servers.commands_mqtt_url,
+        "GASWARDEN_NOTICES__CONTACT_KEY": servers.contact_key,
+        "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(servers.notices_directory),
     }
 
 

@@ -55,11 +55,18 @@ class Servers:
 
     def environment(self) -> dict[str, str]:
         """What the services are told."""
-        return {
+        told = {
             "DATABASE_URL": self.database_url,
             "ADMIN_DATABASE_URL": self.admin_database_url,
             "MQTT_URL": self.mqtt_url,
         }
+        if self.embedded is not None:
+            ours = {
+                "GASWARDEN_NOTICES__CONTACT_KEY": self.embedded.contact_key,
+                "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(self.embedded.notices_directory),
+            }
+            told |= {name: value for name, value in ours.items() if name not in os.environ}
+        return told
 
 
 def directory() -> Path:

@@ -1,5 +1,6 @@
 """Ports and passwords of the embedded servers: made once, kept across starts in one file only its owner may read."""
 
+import base64
 import json
 import os
 import re
@@ -20,6 +21,11 @@ def new_password() -> str:
     return secrets.token_hex(24)
 
 
+def new_key() -> str:
+    """A key of 256 random bits in URL-safe base64, as Fernet takes it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass(slots=True)
 class Secrets:
     """What the servers of one directory were set up with; `gateways` maps gateway id to its password.
@@ -38,6 +44,7 @@ class Secrets:
     app_password: str = field(default_factory=new_password, repr=False)
     ingest_password: str = field(default_factory=new_password, repr=False)
     commands_password: str = field(default_factory=new_password, repr=False)
+    contact_key: str = field(default_factory=new_key, repr=False)  # seals the addresses of contacts
     gateways: dict[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -110,6 +110,16 @@ class EmbeddedServers:
         """For the dispatcher of commands: the account that may write what gateways hear, and nothing else."""
         return self.mosquitto.commands_url
 
+    @property
+    def contact_key(self) -> str:
+        """What seals the addresses of contacts."""
+        return self._secrets.contact_key
+
+    @property
+    def notices_directory(self) -> Path:
+        """Where contacts local://NAME write."""
+        return self.directory / "notices"
+
     def set_listeners(self, *, tls: bool, client_certificates: bool = False, plain: bool = True) -> None:
         """Which ports the broker has from its next start on: with TLS, with required client certificates, without TLS.
 
