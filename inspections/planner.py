@@ -1,4 +1,4 @@
-"""One day's plan: solver, real clock time, what must be as a hard phase, whatever still fits, fair load.
+"""One day's plan: solver, real clock time, what must be as a hard phase, whatever still fits, fair load, hours.
 
 Pure and seeded: the same day, search and seed give the same plan. A large day is planned in parts (`stations`),
 which may run in processes of their own: `plan` is `joined(day, [plan_part(part) for part in parts(day)])`.
@@ -10,6 +10,7 @@ from dataclasses import replace
 from inspections.balance import balance
 from inspections.explain import explain_omissions
 from inspections.greedy import greedy_routes
+from inspections.hours import prefer_hours
 from inspections.insertion import Route, able, cheapest_force, insert_anywhere, settle
 from inspections.model import Day, Inspector, Plan
 from inspections.routing import Search, make_blocks, solve
@@ -114,6 +115,7 @@ def finish(ground: Ground, planned: Sequence[Route], solver: str, seed: int, loa
     serve_musts(ground, routes, timed)
     fill(ground, routes, timed)
     balance(ground, routes, timed, load_spread_max)
+    prefer_hours(ground, routes, timed)
     fill(ground, routes, timed)
     rosters = [to_roster(ground, p, route, timed[p]) for p, route in enumerate(routes) if route]
     omissions = explain_omissions(ground, routes, timed, left_out(ground, routes))

@@ -158,3 +158,18 @@ def test_large_day_is_cut_by_station_and_loses_nobody() -> None:
     made = plan(big, QUICK, 1)
     assert broken_rules(big, made) == []
     assert 999 in {visit.call.premises_id for visit in made.visits()}
+
+
+def test_doors_are_called_at_when_somebody_is_home() -> None:
+    """Two buildings side by side, one home in the morning and one in the afternoon, are visited in that order."""
+    morning = tuple(0.9 if hour < 12 else 0.1 for hour in range(24))
+    evening = tuple(0.1 if hour < 12 else 0.9 for hour in range(24))
+    early = [call(n, 1, chances=morning, chance=0.5, service_s=1200) for n in range(1, 9)]
+    late = [call(n, 2, chances=evening, chance=0.5, service_s=1200) for n in range(11, 19)]
+    for calls in ([*early, *late], [*late, *early]):
+        whole = day(calls)
+        made = plan(whole, QUICK, 1)
+        assert broken_rules(whole, made) == []
+        begins = {visit.call.premises_id: visit.arrive_s for visit in made.visits()}
+        assert max(begins[n] for n in range(1, 9)) < min(begins[n] for n in range(11, 19))
+        assert all(visit.chance == visit.call.chances[visit.arrive_s // HOUR] for visit in made.visits())
