@@ -164,10 +164,10 @@ def test_doors_are_called_at_when_somebody_is_home() -> None:
     """Two buildings side by side, one home in the morning and one in the afternoon, are visited in that order."""
     morning = tuple(0.9 if hour < 12 else 0.1 for hour in range(24))
     evening = tuple(0.1 if hour < 12 else 0.9 for hour in range(24))
-    early = [call(n, 1, chances=morning, chance=0.5, service_s=1200) for n in range(1, 9)]
-    late = [call(n, 2, chances=evening, chance=0.5, service_s=1200) for n in range(11, 19)]
-    for calls in ([*early, *late], [*late, *early]):
-        whole = day(calls)
+    for first, second in ((1, 9), (9, 1)):
+        early = [call(n, first, chances=morning, chance=0.5, service_s=1200) for n in range(1, 9)]
+        late = [call(n, second, chances=evening, chance=0.5, service_s=1200) for n in range(11, 19)]
+        whole = day([*early, *late])
         made = plan(whole, QUICK, 1)
         assert broken_rules(whole, made) == []
         begins = {visit.call.premises_id: visit.arrive_s for visit in made.visits()}
