@@ -57,8 +57,9 @@ def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
     before = [[index[p] for p in wanted.current.get(i.inspector_id, ()) if p in index] for i in ground.day.inspectors]
     settled = [settle(ground, position, route) for position, route in enumerate(before)]
     routes, timed = [route for route, _ in settled], [times for _, times in settled]
+    sent: set[int] = set()
     for premises_id in wanted.urgent:
-        _go_first(ground, routes, timed, index[premises_id])
+        _go_first(ground, routes, timed, index[premises_id], sent)
     serve_musts(ground, routes, timed)
     repromised = _promise_anew(ground, routes, timed)
     fill(ground, routes, timed)
@@ -67,53 +68,67 @@ def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
     return Repaired(day, _plan(ground, routes, timed, day, seed), repromised, searched)
 
 
-def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int) -> None:
-    """Send whoever is there soonest, right after what is frozen, at the least loss; no promise is broken lightly.
+def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int, sent: set[int]) -> None:
+    """Send whoever is there soonest, right after what is frozen and those `sent` before, at the least loss.
 
-    The call keeps a window that ends when it was to begin: nothing that follows puts a break or a visit before it.
+    The call keeps a window that ends when it is to begin: nothing that follows puts a break or a visit before it. When
+    nobody can go it stays where it was.
     """
+    at_first = next((p for p, route in enumerate(routes) if call in route), None)
     best: tuple[float, int, Route, Timed] | None = None
     for position in able(ground, call):
-        if call in routes[position]:
-            routes[position].remove(call)
-        found = _soonest(ground, position, routes[position], call)
+        found = _soonest(ground, position, [other for other in routes[position] if other != call], call, sent)
         if found is None:
             continue
         route, times, dropped = found
-        cost = times.begins_s[0] + _PROMISE_S * promises(ground.calls, dropped) + _WORTH_S * lost(ground.calls, dropped)
+        begin = times.begins_s[route.index(call)]
+        cost = begin + _PROMISE_S * promises(ground.calls, dropped) + _WORTH_S * lost(ground.calls, dropped)
         if best is None or (cost, position) < best[:2]:
             best = (cost, position, route, times)
-    if best is not None:
-        _, position, routes[position], timed[position] = best
-        ground.window_s[call] = (0, timed[position].begins_s[0] + _SLACK_S)
-    for other, route in enumerate(routes):
-        if best is None or other != best[1]:
-            found_times = time_route(ground, other, route)
-            assert found_times is not None, "a shorter route stays walkable"
-            timed[other] = found_times
+    if best is None:
+        ground.window_s[call] = (0, _NEVER_S)
+        return
+    _, position, routes[position], timed[position] = best
+    ground.window_s[call] = (0, timed[position].begins_s[routes[position].index(call)] + _SLACK_S)
+    sent.add(call)
+    if at_first is not None and at_first != position:
+        routes[at_first].remove(call)
+        shorter = time_route(ground, at_first, routes[at_first])
+        assert shorter is not None, "a shorter route stays walkable"
+        timed[at_first] = shorter
 
 
-def _soonest(ground: Ground, position: int, route: Sequence[int], call: int) -> tuple[Route, Timed, list[int]] | None:
-    """The call first, before the break if the break can wait, else after it."""
+def _soonest(
+    ground: Ground, position: int, route: Sequence[int], call: int, sent: set[int]
+) -> tuple[Route, Timed, list[int]] | None:
+    """The call as early as it goes: before the break if the break can wait, else after it."""
     inspector = ground.day.inspectors[position]
-    there_s = inspector.shift_start_s + ground.leg(ground.station[position], ground.place[call])
+    head = next((n for n, other in enumerate(route) if other not in sent), len(route))
+    ahead = time_route(ground, position, route[:head])
+    if ahead is None:
+        return None
+    place = ground.place[route[head - 1]] if head else ground.station[position]
+    free_s = ahead.begins_s[-1] + ground.service_s[route[head - 1]] if head else inspector.shift_start_s
+    there_s = free_s + ground.leg(place, ground.place[call])
     for wait_s in (_SLACK_S, _SLACK_S + inspector.break_s + inspector.break_before_s):
         ground.window_s[call] = (0, there_s + wait_s)
-        found = _first(ground, position, route, call)
+        found = _first(ground, position, route, call, head)
         if found:
             return found
     return None
 
 
-def _first(ground: Ground, position: int, route: Sequence[int], call: int) -> tuple[Route, Timed, list[int]] | None:
-    """The route with the call first, without the least that must go for it; None when only mandatory calls are left."""
-    kept = [call, *route]
+def _first(
+    ground: Ground, position: int, route: Sequence[int], call: int, head: int
+) -> tuple[Route, Timed, list[int]] | None:
+    """The route with the call after its head, without the least that must go for it; None when that is not enough."""
+    kept = [*route[:head], call, *route[head:]]
     dropped: list[int] = []
     while True:
         times = time_route(ground, position, kept)
         if times:
             return kept, times, dropped
-        victims = [index for index in kept[1:] if not ground.calls[index].mandatory]
+        victims = [index for index in kept[head + 1 :] if not ground.calls[index].mandatory]
         if not victims:
             return None
         victim = min(victims, key=lambda index: (ground.calls[index].promised, ground.calls[index].worth, index))

@@ -1,6 +1,6 @@
 """Whom and what a change concerns: those touched, the nearest to where something must be done, what waits. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from inspections.change_effect import Before
 from inspections.model import Call, Day, Point
@@ -38,8 +38,19 @@ def wanted_of(before: Before, touched: frozenset[int], params: RosterParams, kin
         params.travel,
         overbooking=params.overbooking,
     )
-    urgent = tuple(call.premises_id for call in musts if kind == "mandatory" and is_emergency(call))
-    return Wanted(day, current, urgent, touched)
+    return Wanted(day, current, _urgent(before, calls, musts), touched)
+
+
+def _urgent(before: Before, calls: Mapping[int, Call], musts: Sequence[Call]) -> tuple[int, ...]:
+    """Emergencies in the order in which somebody is sent: those on their way to be served first, then new ones.
+
+    A visit that was planned for less and became an emergency since is a new one.
+    """
+    ahead = sorted((p for s in before.standings for p in s.ahead), key=lambda placed: placed.visit.arrive_s)
+    known = [p for p in ahead if p.premises_id in calls and is_emergency(calls[p.premises_id])]
+    sent = [p.premises_id for p in known if p.visit.call.mandatory]
+    raised = [p.premises_id for p in known if not p.visit.call.mandatory]
+    return (*sent, *raised, *(call.premises_id for call in musts if is_emergency(call)))
 
 
 def is_emergency(call: Call) -> bool:

@@ -93,6 +93,22 @@ async def test_alarm_gets_an_emergency_visit_and_what_is_done_stays(
     assert changed.effect["seconds"] < 30
 
 
+async def test_planned_door_with_an_alarm_is_next_and_stays_next(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """An alarm at a door planned for the afternoon brings its visit forward, and no later change puts it off again."""
+    await planned(pool, conn, homes=30)
+    last = await conn.fetchrow(
+        """SELECT v.visit_id, p.code FROM visit v JOIN premises p USING (premises_id) JOIN roster USING (roster_id)
+           JOIN inspector i USING (inspector_id) WHERE i.code = 'I-1' ORDER BY v.arrive_at DESC LIMIT 1"""
+    )
+    begin = "SELECT arrive_at FROM visit WHERE visit_id = $1"
+    assert await conn.fetchval(begin, last["visit_id"]) > TEN + timedelta(hours=1)
+    await alarm(pool, conn, last["code"])
+    brought = await conn.fetchval(begin, last["visit_id"])
+    assert brought < TEN + timedelta(minutes=45)
+    await change_day(pool, DAY, Ill(kind="ill", inspector="I-2"), LONG, TEN + timedelta(seconds=30))
+    assert await conn.fetchval(begin, last["visit_id"]) <= brought + timedelta(minutes=1)
+
+
 async def test_the_service_sends_somebody_by_itself(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """A tick of the service at ten puts a new alarm on today's roster, once; the next tick has nothing to do."""
     await planned(pool, conn, homes=30)
