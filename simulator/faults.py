@@ -86,7 +86,10 @@ def _leak(p: Planter, detector: Device, start: datetime, level: int) -> Fault:
     end = start + timedelta(seconds=float(p.rng.uniform(900, 3600))) if p.plan.spread else p.now
     fault = on(detector, "leak_alarm", "leak_alarm", start, end, level=level, peak_lel_pct=float(p.rng.uniform(22, 45)))
     meter = p.meter_of(detector)
-    return fault if meter is None else replace(fault, devices=(*fault.devices, meter))
+    if meter is None:
+        return fault
+    closes = {"also": ("valve_self_closed",), "others": (("device", meter),)}
+    return replace(fault, devices=(*fault.devices, meter), **closes)  # type: ignore[arg-type]
 
 
 def _leaks(p: Planter) -> Iterable[Fault]:

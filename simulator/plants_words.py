@@ -139,8 +139,19 @@ def zone_pressure(p: Planter) -> Iterable[Fault]:
         end = start + timedelta(hours=p.between(0.5, 2))
         yield Fault(
             "zone_pressure", "zone_pressure_fall", True, ("compound", compounds[index]), start, end, devices,
-            {"pressure_pa": p.between(700, 1_100)}, ("pressure_low",), tuple(("device", code) for code in devices),
+            {"pressure_pa": p.between(700, 1_100)}, ("pressure_low", "zone_pressure_fall"),
+            (*(("device", code) for code in devices), *_zones_of(p, devices)),
         )  # fmt: skip
+
+
+def _zones_of(p: Planter, devices: Iterable[str]) -> list[tuple[str, str]]:
+    """The gateways of some devices, and their areas: as good a name for what happened there."""
+    areas = {gateway.code: gateway.area for gateway in p.city.gateways}
+    gateways = sorted({p.device[code].gateway for code in devices})
+    return [
+        *(("gateway", code) for code in gateways),
+        *(("area", area) for area in sorted({areas[code] for code in gateways})),
+    ]
 
 
 PLANTS = (words, nuisances, clocks, zone_pressure)

@@ -95,10 +95,10 @@ def _readings(fault: Fault, device: Device, rng: np.random.Generator) -> Iterato
         case "flow_total_over" | "flow_step_over" | "many_appliances":
             share = {"flow_total_over": (1.85, 2.3), "flow_step_over": (1.5, 1.7)}.get(fault.name, (0.9, 1.25))
             before = 0.4 if fault.name == "many_appliances" else 0.02
-            yield fault.start - minute, {"index_ml": None, "flow_lh": round(qmax_lh * before, 1)}
+            yield fault.start - minute, {"flow_lh": round(qmax_lh * before, 1)}
             for number in range(3):
                 flow_lh = round(qmax_lh * float(rng.uniform(*share)), 1)
-                yield fault.start + number * minute, {"index_ml": None, "flow_lh": flow_lh}
+                yield fault.start + number * minute, {"flow_lh": flow_lh}
         case "stuck_register":
             for day in range((fault.end - fault.start).days):
                 at = fault.start + timedelta(days=day, minutes=float(rng.uniform(5, 55)))

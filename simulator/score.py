@@ -136,9 +136,14 @@ def _score_rule(rule: str, faults: Sequence[Mapping[str, Any]], alerted: Sequenc
 
 
 def _first(fault: Mapping[str, Any], alerts: Iterable[Raised], rules: set[str]) -> Raised | None:
-    """The first alert of some rules that found a fault: on its subject, and not raised before it began."""
-    subject, start = _subject(fault), _moment(fault["start"])
-    hits = [one for one in alerts if one.subject == subject and one.rule in rules and _after(one, start)]
+    """The first alert of some rules that found a fault: on its subject, and not raised before it began.
+
+    Where the fault's own rule may rightly name another place, there is as good.
+    """
+    start, subjects = _moment(fault["start"]), {_subject(fault)}
+    if fault["rule"] in fault["also"]:
+        subjects |= {(one[0], one[1]) for one in fault.get("others") or ()}
+    hits = [one for one in alerts if one.subject in subjects and one.rule in rules and _after(one, start)]
     return min(hits, key=lambda one: one.seen_at, default=None)
 
 
