@@ -10,6 +10,7 @@ import typer
 
 from app.commands import (
     alerts,
+    campaign,
     commanding,
     decode,
     desk,
@@ -80,6 +81,7 @@ desk.roster.command("change")(roster_days.roster_change)
 desk.roster.command("diff")(roster_days.roster_diff)
 desk.roster.command("why")(roster_days.roster_why)
 cli.add_typer(desk.roster, name="roster")
+cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")
 cli.add_typer(people.account, name="account")

@@ -23,7 +23,8 @@ from ingest.commanding.routes import CommandRoutes
 from ingest.proof_routes import ProofRoutes
 from ingest.routes import IngestRoutes
 from ingest.stranger_routes import StrangerRoutes
-from inspections import scheduler
+from inspections import campaigning, scheduler
+from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
 from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
@@ -37,7 +38,7 @@ from rules.routes import AlertRoutes
 from rules.silence_routes import SilenceRoutes
 from sql.pool import open_pool
 
-SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "notices", "inspections", "http")
+SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "notices", "inspections", "campaign", "http")
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -107,6 +108,7 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
         "rules": partial(_rules, settings, pool),
         "notices": partial(_notices, settings, pool),
         "inspections": partial(_inspections, settings, pool),
+        "campaign": partial(_campaign, settings, pool),
         "http": partial(_http, settings, pool, chosen),
     }
     services = {name: builders[name]() for name in SERVICES if name in chosen}
@@ -144,6 +146,10 @@ def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
     return partial(scheduler.run, pool, settings.roster)
 
 
+def _campaign(settings: Settings, pool: asyncpg.Pool) -> Service:
+    return partial(campaigning.run, pool, settings.roster)
+
+
 def _http(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Service:
     probes = _probe_routes(settings, pool, chosen) if settings.http.probe_port is None else None
     joined = Web(pool, settings.http, feature_routes(settings, pool), probes)
@@ -175,6 +181,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
+        *CampaignRoutes(pool, settings.roster).table(),
         *RequestRoutes(pool, settings.roster).table(),
         *CaseRoutes(pool, settings.roster).table(),
     ]

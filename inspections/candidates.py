@@ -118,6 +118,17 @@ def _said(promise: Window | None, *, mandatory: bool) -> tuple[str, ...]:
     return ("promised; the promised time gives way to the alarm",) if mandatory else ("promised for this time",)
 
 
+_TURN_POINTS = 6
+
+
+def mark_turn(call: Call, in_turn: frozenset[int]) -> Call:
+    """The call with the points and the reason of its building's turn in the campaign, when it is its turn."""
+    if call.door.building_id not in in_turn:
+        return call
+    reason = f"its building's turn in the campaign of the year ({_TURN_POINTS:+d})"
+    return replace(call, priority=call.priority + _TURN_POINTS, reasons=(*call.reasons, reason))
+
+
 def skills_needed(door: Door, duties: Iterable[Duty]) -> frozenset[str]:
     """The user class, and `leak` when a leak rule's alert sends the inspector (rule ids of leaks contain 'leak')."""
     leak = any(duty.alert_rule and "leak" in duty.alert_rule for duty in duties)
@@ -154,17 +165,26 @@ def split(day: Day) -> list[Day]:
     return [group for group in days if group.calls]
 
 
-def choose(calls: Sequence[Call], inspectors: Sequence[Inspector], *, capacity_factor: float, spread: float) -> Choice:
+def choose(
+    calls: Sequence[Call],
+    inspectors: Sequence[Inspector],
+    *,
+    capacity_factor: float,
+    spread: float,
+    in_turn: frozenset[int] = frozenset(),
+) -> Choice:
     """Keep at most `capacity_factor` times what the day can hold.
 
-    Mandatory calls and those that somebody waits for always stay. A share `spread` of the rest goes to the most
-    important doors wherever they are; the others are whole buildings, oldest due first, of the weightiest compounds.
+    Mandatory calls and those that somebody waits for always stay. Then come the buildings `in_turn`, those of the
+    campaign's day. A share `spread` of what is left goes to the most important doors wherever they are; the others are
+    whole buildings, oldest due first, of the weightiest compounds.
     """
     limit = int(capacity_factor * _capacity(calls, inspectors))
     urgent = [c for c in calls if c.mandatory or any(duty.kind in _URGENT_KINDS for duty in c.duties)]
     if len(calls) <= max(limit, len(urgent)):
         return Choice(tuple(calls), ())
     chosen = {call.premises_id for call in urgent}
+    _take(chosen, _compact([call for call in calls if call.door.building_id in in_turn]), limit)
     by_priority = sorted(calls, key=lambda c: (-c.priority, c.premises_id))
     share = len(chosen) + int(spread * max(0, limit - len(chosen)))
     _take(chosen, by_priority, share)

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 import asyncpg
 
 from inspections import store, views
+from inspections.campaign_store import campaign_week
 from inspections.cycle import DoorFacts, load_cycles, next_due
 from inspections.params import RosterParams
 from inspections.wallclock import local_day
@@ -85,6 +86,7 @@ async def known_of_door(
         duties=duties,
         next_due=next_due(cycle, door["last_entered_on"], today),
         horizon_days=params.horizon_days,
+        campaign_week=await campaign_week(conn, code, chosen),
     )
 
 

@@ -3,15 +3,16 @@
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
 from inspections.access_rates import AccessRates
+from inspections.campaign_params import CampaignParams
 from inspections.candidates import CallRules
 from inspections.cycle import Cycles
-from inspections.model import Overbooking, Travel
+from inspections.model import Overbooking, Travel, UserClass
 from inspections.routing import Search
 
 
@@ -83,6 +84,7 @@ class RosterParams(BaseModel):
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search: same day, same seed, same plan.")
     cycles_file: Path | None = Field(None, description="Own cycles instead of the packaged inspections/cycles.toml.")
+    campaign: CampaignParams = Field(default_factory=CampaignParams, description="The campaign of the year.")
     requests_file: Path | None = Field(None, description="Own categories instead of inspections/requests.toml.")
     cases_file: Path | None = Field(None, description="Own kinds of cases instead of inspections/cases.toml.")
     remind_every_s: float = Field(
@@ -98,6 +100,12 @@ class RosterParams(BaseModel):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is not a time zone of the IANA database") from error
         return name
+
+    @model_validator(mode="after")
+    def _duties_reach_as_far_as_the_campaign(self) -> Self:
+        if self.campaign.early_days > self.horizon_days:
+            raise ValueError("campaign.early_days must not exceed horizon_days: duties are opened no sooner than that")
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -134,15 +142,20 @@ class RosterParams(BaseModel):
         """How far rosters may rely on absence."""
         return Overbooking(self.no_access_s, self.overbooking_share)
 
+    @property
+    def service_s(self) -> dict[UserClass, int]:
+        """Work at a door by user class, seconds."""
+        minutes: dict[UserClass, int] = {
+            "household": self.household_min,
+            "commercial": self.commercial_min,
+            "industrial": self.industrial_min,
+        }
+        return {user_class: minute * 60 for user_class, minute in minutes.items()}
+
     def call_rules(self, cycles: Cycles, rates: AccessRates | None = None) -> CallRules:
         """What turns duties into calls."""
-        service_s = {
-            "household": self.household_min * 60,
-            "commercial": self.commercial_min * 60,
-            "industrial": self.industrial_min * 60,
-        }
         return CallRules(
-            service_s,  # type: ignore[arg-type]  # keys are the literals
+            self.service_s,
             cycles.no_access,
             self.zone,
             rates if self.learn_access else None,

@@ -13,7 +13,8 @@ from prometheus_client import Counter
 
 from inspections import store
 from inspections.access_store import access_rates
-from inspections.candidates import Choice, choose, make_calls, split
+from inspections.campaign_store import buildings_in_turn
+from inspections.candidates import Choice, choose, make_calls, mark_turn, split
 from inspections.checker import Broken, broken_rules
 from inspections.cycle import load_cycles
 from inspections.figures import defer, run_figures
@@ -77,8 +78,9 @@ async def _plan_day(
 async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime, actor: Actor) -> Run:
     """Load, choose, plan, check, save: within the transaction that holds the right to plan."""
     begun = time.perf_counter()
-    whole = await _load(conn, day, params, at)
-    choice = _choose(whole, params)
+    in_turn = await buildings_in_turn(conn, day, params.campaign.catch_up_days)
+    whole = await _load(conn, day, params, at, in_turn)
+    choice = _choose(whole, params, in_turn)
     whole = replace(whole, table=await table_of(replace(whole, calls=choice.considered), params))
     plan, fallback = await _checked_plan(replace(whole, calls=choice.considered), params)
     deferred = defer(choice.deferred, day)
@@ -94,12 +96,14 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
     return Run(run_id, day, version, at, plan.seed, plan.solver, figures)
 
 
-async def _load(conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime) -> Day:
+async def _load(
+    conn: asyncpg.Connection, day: date, params: RosterParams, at: datetime, in_turn: frozenset[int]
+) -> Day:
     clock = WallClock(day, params.zone)
     inspectors = still_working(await present_inspectors(conn, clock), day, params, at)
     due_by = day + timedelta(days=params.horizon_days)
     duties = await store.plannable_duties(conn, clock, due_by, at, params.candidates_max)
-    calls = await calls_of(conn, duties, day, params, at)
+    calls = [mark_turn(call, in_turn) for call in await calls_of(conn, duties, day, params, at)]
     return Day(day, tuple(calls), tuple(inspectors), params.travel, overbooking=params.overbooking)
 
 
@@ -143,10 +147,16 @@ def still_working(inspectors: Sequence[Inspector], day: date, params: RosterPara
     ]
 
 
-def _choose(whole: Day, params: RosterParams) -> Choice:
+def _choose(whole: Day, params: RosterParams, in_turn: frozenset[int]) -> Choice:
     """Choose in each independent group of inspectors: one district's backlog must not crowd out another's doors."""
     choices = [
-        choose(group.calls, group.inspectors, capacity_factor=params.capacity_factor, spread=params.spread_share)
+        choose(
+            group.calls,
+            group.inspectors,
+            capacity_factor=params.capacity_factor,
+            spread=params.spread_share,
+            in_turn=in_turn,
+        )
         for group in split(whole)
     ]
     return Choice(

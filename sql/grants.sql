@@ -99,3 +99,9 @@ DO $$ BEGIN
         GRANT UPDATE ON request, case_file, enforcement TO gaswarden_app;
     END IF;
 END $$;
+-- Somebody says that a notice hangs; campaigns are only ever added. (Not before 0018.)
+DO $$ BEGIN
+    IF to_regclass('compound_notice') IS NOT NULL THEN
+        GRANT UPDATE ON compound_notice TO gaswarden_app;
+    END IF;
+END $$;
