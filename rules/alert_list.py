@@ -50,6 +50,7 @@ async def _values(conn: asyncpg.Connection, query: AlertQuery, actor: Actor, now
     if query.older_than_min is not None:
         oldest = now - timedelta(minutes=query.older_than_min)
         until = min(until, oldest) if until else oldest
+    areas = await districts_within(conn, query.area)
     after_at = None
     if query.after is not None:
         after_at = await conn.fetchval(*queries["alert_raised_at"].bind(alert_id=query.after))
@@ -57,8 +58,10 @@ async def _values(conn: asyncpg.Connection, query: AlertQuery, actor: Actor, now
             raise NotFound(f"after: there is no alert {query.after}")
     return {
         "states": states_of(query.state) or (states_of(("open",)) if query.overdue is not None else None),
-        "severities": list(query.severity) or None,
-        "areas": await districts_within(conn, query.area),
+        "severities": list(query.severity) if len(query.severity) > 1 else None,
+        "severity": query.severity[0] if len(query.severity) == 1 else None,
+        "areas": areas if areas is not None and len(areas) != 1 else None,
+        "area_code": areas[0] if areas is not None and len(areas) == 1 else None,
         "rule_id": query.rule,
         "since": query.since,
         "until": until,

@@ -157,9 +157,15 @@ async def begin_attempt(conn: asyncpg.Connection, notice_ids: Sequence[int], now
 async def end_notices(
     conn: asyncpg.Connection, notice_ids: Sequence[int], state: str, now: datetime, reason: str | None = None
 ) -> list[asyncpg.Record]:
-    """Notices end; returns those that had not ended before."""
+    """Notices end; returns those that had not ended before. The first handed over is a stage of its alert's clock."""
     query = queries["end_notices"]
-    return await conn.fetch(*query.bind(notice_ids=notice_ids, state=state, at=now, reason=reason))  # type: ignore[no-any-return]
+    ended: list[asyncpg.Record] = await conn.fetch(
+        *query.bind(notice_ids=notice_ids, state=state, at=now, reason=reason)
+    )
+    if state == "handed_over" and ended:
+        alert_ids = sorted({row["alert_id"] for row in ended})
+        await conn.execute(*queries["note_first_notices"].bind(alert_ids=alert_ids, at=now))
+    return ended
 
 
 async def attempt_failed(conn: asyncpg.Connection, notice_ids: Sequence[int], error: str) -> None:

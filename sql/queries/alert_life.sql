@@ -1,8 +1,9 @@
 -- Statements of the package `rules` about the life of alerts. Format: see sql/__init__.py.
 
--- list_alerts(states, severities, areas, rule_id, since, until, late, text, after_at, after_id, count, scope, owner, unowned, due_before, due_from) --
+-- list_alerts(states, severities, areas, rule_id, since, until, late, text, after_at, after_id, count, scope, owner, unowned, due_before, due_from, severity, area_code) --
 -- A page of alerts, newest first; null filters restrict nothing; `after_at` and `after_id` are those of the last alert of the
--- page before. Planned for the filters given (plan_cache_mode): each of the partial indexes of alert serves one of them.
+-- page before. Planned for the filters given (plan_cache_mode): each of the partial indexes of alert serves one of them;
+-- one severity or district is given by itself, so that its index has the order, too.
 SELECT a.*, d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway, b.latitude, b.longitude,
        CASE WHEN a.subject LIKE 'compound:%' THEN
            (SELECT c.code FROM compound c WHERE c.compound_id = split_part(a.subject, ':', 2)::int) END AS compound,
@@ -29,6 +30,8 @@ FROM (
       AND ($14::boolean IS NULL OR (owner IS NULL) = $14)
       AND ($15::timestamptz IS NULL OR due_at < $15)
       AND ($16::timestamptz IS NULL OR due_at >= $16)
+      AND ($17::text IS NULL OR severity = $17)
+      AND ($18::text IS NULL OR area = $18)
     ORDER BY raised_at DESC, alert_id DESC
     LIMIT $11
 ) a
@@ -79,6 +82,12 @@ FROM jsonb_to_recordset($1::jsonb) AS r (
     dispatched_at timestamptz, on_site_at timestamptz, made_safe_at timestamptz, due_stage text, due_at timestamptz,
     wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int)
 WHERE alert.alert_id = r.alert_id;
+
+-- note_first_notices(alert_ids, at) --
+-- A channel took a notice of these alerts: the first time is a stage of their clocks.
+UPDATE alert SET notified_at = $2
+WHERE alert_id IN (SELECT a.alert_id FROM alert a WHERE a.alert_id = ANY($1::bigint[]) AND a.notified_at IS NULL
+                   ORDER BY a.alert_id FOR NO KEY UPDATE);
 
 -- regime_in_force() --
 -- The newest regime.

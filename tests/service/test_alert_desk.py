@@ -108,7 +108,7 @@ async def plan(conn: asyncpg.Connection, name: str, **values: object) -> str:
 
 FILTERS = dict.fromkeys(
     ("states", "severities", "areas", "rule_id", "since", "until", "late", "text", "after_at", "after_id", "scope",
-     "owner", "unowned", "due_before", "due_from")
+     "owner", "unowned", "due_before", "due_from", "severity", "area_code")
 )  # fmt: skip
 OPEN = ["open", "acknowledged", "dispatched", "on_site", "made_safe"]
 
@@ -119,8 +119,8 @@ BY_INDEX: list[tuple[dict[str, object], str]] = [
     ({"states": OPEN, "after_at": NOW - timedelta(hours=2), "after_id": 7000}, "alert_open_idx"),
     ({"states": OPEN, "owner": "olga"}, "alert_open_owner_idx"),
     ({"states": OPEN, "rule_id": "rule_7"}, "alert_open_rule_idx"),
-    ({"states": OPEN, "areas": ["D3"]}, "alert_open_area_idx"),
-    ({"states": OPEN, "severities": ["critical"]}, "alert_open_severity_idx"),
+    ({"states": OPEN, "area_code": "D3"}, "alert_open_area_idx"),
+    ({"states": OPEN, "severity": "critical"}, "alert_open_severity_idx"),
     ({"states": OPEN, "due_before": NOW}, "alert_due_idx"),
 ]
 

@@ -61,6 +61,7 @@ async def test_reaches_who_is_on_duty(db: Database, pool: asyncpg.Pool, conn: as
     assert [name for name, _ in hook.got] == ["ann"]
     assert await conn.fetchval("SELECT recipients FROM page") == "on_duty"
     assert await conn.fetchval("SELECT count(*) FROM audit_entry WHERE action = 'notice.handed_over'") == 1
+    assert await conn.fetchval("SELECT count(*) FROM alert WHERE notified_at IS NOT NULL") == 1
     assert await conn.fetchval("SELECT count(*) FROM procrastinate.procrastinate_jobs") == 0
 
 
