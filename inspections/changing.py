@@ -4,9 +4,9 @@ Repair and search cover the inspectors concerned and those nearest to them; ever
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -15,11 +15,11 @@ import structlog
 from inspections import change_store, store, views
 from inspections.change_effect import Before, effect_of, next_version
 from inspections.changes import AppointmentCancelled, AppointmentMade, Change, Ill, Overrun, Replan
-from inspections.checker import broken_freezes, broken_rules
-from inspections.model import Call, Duty, Window
+from inspections.checker import broken_freezes, broken_joints, broken_rules
+from inspections.model import Call
 from inspections.params import RosterParams
 from inspections.planning import calls_of, present_inspectors, table_of
-from inspections.promises import cancel_appointment, make_appointment, promise_anew
+from inspections.promises import cancel_appointment, make_appointment, tell_new_windows
 from inspections.repair import Repaired, repair
 from inspections.scope import wanted_of
 from inspections.standing import NextVersion, Standing, idle, stand
@@ -131,7 +131,7 @@ async def _next(
         _refuse_unkept(repaired, facts.new_duty_id, clock)
     made = next_version(before, repaired)
     _check(before, made)
-    repromised = await _promise_anew(conn, repaired, clock, actor, at)
+    repromised = await tell_new_windows(conn, repaired, clock, actor, at)
     effect = effect_of(before, made, clock) | {"promised_anew": repromised, "seconds": seconds}
     figures = _figures(made, change.kind, effect)
     run_id, version = await change_store.save_next(
@@ -215,39 +215,11 @@ def _check(before: Before, made: NextVersion) -> None:
     }
     away = {s.inspector.inspector_id for s in before.standings if s.rest is None}
     broken = broken_freezes(before.now.rosters, kept, before.now_s, away)
+    for roster, visits in made.rosters:
+        frozen = sum(visit_id in made.frozen for visit_id, _ in visits)
+        broken += broken_joints([visit for _, visit in visits], frozen, roster.inspector)
     if broken:
         raise PlanningFailed(f"the change would move what is done or under way: {broken[0].where} {broken[0].sentence}")
-
-
-async def _promise_anew(
-    conn: asyncpg.Connection, repaired: Repaired, clock: WallClock, actor: Actor, at: datetime
-) -> list[dict[str, Any]]:
-    """Tell new windows where promises could not be kept: another time of the day, or the same time of the next day."""
-    unkept = {
-        omission.call.premises_id: omission.reason for omission in repaired.plan.omissions if omission.call.promised
-    }
-    told = []
-    for call in repaired.day.calls:
-        window = repaired.repromised.get(call.premises_id)
-        if window is None and call.premises_id not in unkept:
-            continue
-        why = unkept.get(call.premises_id, "nobody can keep the time promised before")
-        for duty, begin, end in _new_windows(call, window, clock):
-            reason = f"the day changed: {why}"
-            await promise_anew(conn, duty.duty_id, begin, end, reason, clock.zone, actor, at)
-            moments = {"was_from": duty.promised_from, "from": begin, "to": end}
-            told.append({"premises": call.door.code, "duty_id": duty.duty_id, "reason": reason}
-                        | {name: moment and moment.isoformat() for name, moment in moments.items()})  # fmt: skip
-    return told
-
-
-def _new_windows(call: Call, window: Window | None, clock: WallClock) -> Iterator[tuple[Duty, datetime, datetime]]:
-    """The new window of each promise for this day, as long as the old one."""
-    for duty in call.duties:
-        begin, end = duty.promised_from, duty.promised_to
-        if begin is not None and end is not None and local_day(begin, clock.zone) == clock.day:
-            later = begin + timedelta(days=1) if window is None else clock.moment(window.early_s)
-            yield duty, later, later + (end - begin)
 
 
 def _figures(made: NextVersion, kind: str, effect: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ finished plan and the day it was made for.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -207,6 +207,17 @@ def broken_freezes(
                 where = f"{inspector.code} at {placed.visit.call.door.code}"
                 broken.append(Broken(Rule.FROZEN, where, "was done or under way and is not left as it was"))
     return broken
+
+
+def broken_joints(visits: Sequence[Visit], frozen: int, inspector: Inspector) -> list[Broken]:
+    """Where the rest of a day begins before the first `frozen` visits have ended and the way is done."""
+    if not 0 < frozen < len(visits):
+        return []
+    last, first = visits[frozen - 1], visits[frozen]
+    if first.arrive_s >= last.leave_s + first.travel_s:
+        return []
+    where = f"{inspector.code} to {first.call.door.code}"
+    return [Broken(Rule.FROZEN, where, f"begins {last.leave_s + first.travel_s - first.arrive_s} s too early")]
 
 
 def _mandatory(day: Day, plan: Plan) -> Iterator[Broken]:

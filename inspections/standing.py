@@ -100,10 +100,11 @@ def _prolonged(placed: Placed, until_s: Mapping[int, int]) -> Placed:
 
 
 def _departs_s(visits: list[Placed], position: int, travel: Travel) -> int:
-    """When the inspector sets out for a visit."""
+    """When the inspector sets out for a visit: not before the one ahead of it has ended."""
     same = position > 0 and visits[position - 1].building_id == visits[position].building_id
     visit = visits[position].visit
-    return visit.arrive_s - visit.travel_s - (0 if same else travel.building_setup_s)
+    planned_s = visit.arrive_s - visit.travel_s - (0 if same else travel.building_setup_s)
+    return max(planned_s, visits[position - 1].visit.leave_s) if position else planned_s
 
 
 def _break_taken(roster: Roster, frozen: Iterable[Placed], now_s: int) -> tuple[int, int] | None:
