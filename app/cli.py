@@ -11,6 +11,7 @@ import typer
 from app.commands import (
     alerts,
     campaign,
+    backtest,
     commanding,
     decode,
     desk,
@@ -18,10 +19,10 @@ from app.commands import (
     history,
     moving_in,
     people,
-    precision,
     proof,
     reaching,
     roster_days,
+    rules,
     service,
     storage,
     telemetry,
@@ -34,6 +35,7 @@ from app.gateway_accounts import AccountFileError
 from app.logs import mask_text
 from app.problems import UNREACHABLE
 from app.sources import SettingsError
+from rules.model import InvalidRule
 from sql.errors import Conflict, NotFound
 from sql.migrate import MigrationError
 
@@ -44,7 +46,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_REFUSALS = (WentWrong, CannotStart, NotFound, Conflict, MigrationError, EmbeddedError, AccountFileError)
+_REFUSALS = (WentWrong, CannotStart, InvalidRule, NotFound, Conflict, MigrationError, EmbeddedError, AccountFileError)
 _DATABASE_ERRORS = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error)
 
 
@@ -75,7 +77,8 @@ cli.command("trace")(proof.show_trace)
 cli.command("conflicts")(proof.show_conflicts)
 cli.add_typer(telemetry.quarantine_commands, name="quarantine")
 cli.add_typer(alerts.alerts, name="alerts")
-cli.add_typer(precision.rules, name="rules")
+cli.command("backtest")(backtest.show_backtest)
+cli.add_typer(rules.rules, name="rules")
 cli.add_typer(commanding.command, name="command")
 desk.roster.command("change")(roster_days.roster_change)
 desk.roster.command("diff")(roster_days.roster_diff)

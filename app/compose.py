@@ -29,12 +29,15 @@ from inspections.case_routes import CaseRoutes
 from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
-from rules.catalog import default_catalog
+from rules.catalog import Catalog
+from rules.model import InvalidRule
 from rules.notices import service as notices
 from rules.notices.routes import NoticeRoutes
 from rules.precision_routes import PrecisionRoutes
 from rules.rota.routes import RotaRoutes
 from rules.routes import AlertRoutes
+from rules.rule_routes import RuleRoutes
+from rules.rule_sets import catalog_at
 from rules.silence_routes import SilenceRoutes
 from sql.pool import open_pool
 
@@ -134,12 +137,20 @@ def _commands(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 
 def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
-    return partial(evaluator.run, pool, default_catalog(), settings.rules)
+    return partial(evaluator.run, pool, packaged_rules(settings), settings.rules)
+
+
+def packaged_rules(settings: Settings) -> Catalog:
+    """The rules that are in force while no set is activated: the settings' own, or the packaged ones."""
+    try:
+        return catalog_at(settings.rules.file)
+    except InvalidRule as error:
+        raise CannotStart(f"rules: {error}") from error
 
 
 def _notices(settings: Settings, pool: asyncpg.Pool) -> Service:
     url = settings.database.url.get_secret_value()
-    return partial(notices.run, pool, default_catalog(), settings.notices, url, settings.roster.zone)
+    return partial(notices.run, pool, packaged_rules(settings), settings.notices, url, settings.roster.zone)
 
 
 def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
@@ -171,8 +182,9 @@ def _probe_routes(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]
 def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
     """Every route the features offer."""
     return [
-        *AlertRoutes(pool, default_catalog()).table(),
-        *SilenceRoutes(pool).table(),
+        *AlertRoutes(pool, packaged_rules(settings)).table(),
+        *RuleRoutes(pool, packaged_rules(settings)).table(),
+        *SilenceRoutes(pool, packaged_rules(settings)).table(),
         *PrecisionRoutes(pool).table(),
         *NoticeRoutes(pool, settings.notices).table(),
         *RotaRoutes(pool, settings.notices, settings.roster.zone).table(),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rules import lifecycle
-from rules.model import Alert, Cleared, Finding, Rule, Transition
+from rules import lifecycle, revision
+from rules.model import Alert, Cleared, Finding, Revised, Rule, Transition
 
 Key = tuple[str, str]
 """Rule id and subject."""
@@ -21,7 +21,7 @@ class Change:
     steps: tuple[Transition, ...] = field(default=())
 
 
-def key_of(found: Finding | Cleared) -> Key:
+def key_of(found: Finding | Cleared | Revised) -> Key:
     """The alert that a finding or a clear is about."""
     return found.rule_id, found.subject
 
@@ -30,10 +30,10 @@ def apply(
     rules: Mapping[str, Rule],
     open_alerts: Mapping[Key, Alert],
     closed_alerts: Mapping[Key, Sequence[Alert]],
-    found: Iterable[Finding | Cleared],
+    found: Iterable[Finding | Cleared | Revised],
     now: datetime,
 ) -> list[Change]:
-    """Step every finding and clear in the order given; return only alerts that changed.
+    """Step every finding, revision and clear in the order given; return only alerts that changed.
 
     A key has at most one new alert in one call: where telemetry may close an alert, give one finding or clear of its
     key at a time.
@@ -53,8 +53,10 @@ def apply(
 
 
 def _step(
-    rule: Rule, current: Alert | None, closed: Sequence[Alert], one: Finding | Cleared, now: datetime
+    rule: Rule, current: Alert | None, closed: Sequence[Alert], one: Finding | Cleared | Revised, now: datetime
 ) -> Transition:
+    if isinstance(one, Revised):
+        return revision.revise(rule, current, one)
     if isinstance(one, Cleared):
         return lifecycle.closed_now(lifecycle.clear(rule, current, one), now)
     return lifecycle.raise_or_fold(rule, current, closed, one, now)

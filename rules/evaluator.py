@@ -13,19 +13,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+from zoneinfo import available_timezones
 
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rules import clockwork, passes, store
+from rules.backtest_jobs import work_off_one
 from rules.catalog import Catalog
 from rules.daily import daily_pass
 from rules.passes import Done, Listening
 from rules.regime_store import DEFAULT as DEFAULT_REGIME
 from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes
 from rules.report_passes import STREAM, reports_pass
+from rules.rule_sets import InForce
 
 log = structlog.get_logger()
 
@@ -51,6 +54,9 @@ class RuleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    file: Path | None = Field(
+        None, description="Own rules (a TOML file, or a folder of them) instead of the packaged catalogue."
+    )
     poll_s: float = Field(1.0, gt=0, le=60, description="Seconds after which every loop looks by itself")
     tick_s: float = Field(10.0, gt=0, le=3600, description="Seconds between looks for silence and for outcomes")
     daily_poll_s: float = Field(
@@ -64,6 +70,7 @@ class RuleParams(BaseModel):
     )
     batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
     devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
+    city_timezone: str = Field("Asia/Shanghai", description="IANA name of the city's time zone: when its nights are.")
     back_off_s: float = Field(1.0, gt=0, le=60, description="Seconds to wait while the database is away")
     clock_s: float = Field(1.0, gt=0, le=60, description="Seconds between looks at deadlines of alerts")
     proof_s: float = Field(
@@ -87,6 +94,13 @@ class RuleParams(BaseModel):
             raise ValueError(f"regime: there is no regime {self.regime}; there are {', '.join(regimes)}")
         return regimes[self.regime]
 
+    @field_validator("city_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is not a time zone of the IANA database")
+        return name
+
 
 @dataclass(frozen=True, slots=True)
 class _Wakes:
@@ -94,6 +108,7 @@ class _Wakes:
     reports: asyncio.Event = field(default_factory=asyncio.Event)
     readings: asyncio.Event = field(default_factory=asyncio.Event)
     tick: asyncio.Event = field(default_factory=asyncio.Event)
+    backtests: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_notice(self, _conn: object, _pid: int, channel: str, _payload: object) -> None:
         """Wake the loops that a channel concerns."""
@@ -101,6 +116,8 @@ class _Wakes:
             self.events.set()
             self.reports.set()
             self.readings.set()
+        elif channel == "gaswarden_rules":
+            self.backtests.set()
         else:
             self.tick.set()
 
@@ -113,31 +130,45 @@ async def run(
     ready: asyncio.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Evaluate until cancelled; survives restarts of the database. `ready` is set once it listens."""
+    """Evaluate until cancelled; survives restarts of the database. `ready` is set once it listens.
+
+    `catalog` is in force until a set of rules is activated; each pass asks which is.
+    """
     wakes = _Wakes()
+    book = InForce(catalog)
     silences = Listening([])
 
     async def events() -> Done:
-        one = lambda slot: passes.events_pass(pool, catalog, slot, clock(), params.batches_max)  # noqa: E731
+        rules = await book.current(pool)
+        one = lambda slot: passes.events_pass(pool, rules, slot, clock(), params.batches_max)  # noqa: E731
         return await _all_slots(pool, "events", one)
 
     async def reports() -> Done:
+        rules = await book.current(pool)
+
         def one(slot: str) -> Awaitable[Done]:
-            return reports_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
+            return reports_pass(pool, rules, slot, clock(), params.batches_max, params.devices_max)
 
         return await _all_slots(pool, STREAM, one)
 
     async def readings() -> Done:
+        rules = await book.current(pool)
+
         def one(slot: str) -> Awaitable[Done]:
-            return passes.readings_pass(pool, catalog, slot, clock(), params.batches_max, params.devices_max)
+            return passes.readings_pass(
+                pool, rules, slot, clock(), params.batches_max, params.devices_max, params.city_timezone
+            )
 
         return await _all_slots(pool, "readings", one)
 
     async def tick() -> Done:
-        return await passes.tick(pool, catalog, silences, clock())
+        return await passes.tick(pool, await book.current(pool), silences, clock())
 
     async def daily() -> Done:
-        return await daily_pass(pool, catalog, clock())
+        return await daily_pass(pool, await book.current(pool), clock())
+
+    async def backtests() -> Done:
+        return Done(int(await work_off_one(pool, await book.current(pool), params.city_timezone)))
 
     regime = params.chosen_regime()
 
@@ -156,6 +187,7 @@ async def run(
         return Done()
 
     async with asyncio.TaskGroup() as group:
+        group.create_task(_loop("backtests", backtests, wakes.backtests, params.tick_s, 0, params), name="backtests")
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
         group.create_task(_loop("events", events, wakes.events, params.poll_s, 0, params), name="rules-events")
         group.create_task(
@@ -254,6 +286,7 @@ async def _listening(conn: asyncpg.Connection, wakes: _Wakes) -> AsyncIterator[a
     try:
         await conn.add_listener("gaswarden_batch", wakes.on_notice)
         await conn.add_listener("gaswarden_outcome", wakes.on_notice)
+        await conn.add_listener("gaswarden_rules", wakes.on_notice)
         CONNECTED.set(1)
         yield gone
     finally:
@@ -262,3 +295,4 @@ async def _listening(conn: asyncpg.Connection, wakes: _Wakes) -> AsyncIterator[a
             conn.remove_termination_listener(on_end)
             await conn.remove_listener("gaswarden_batch", wakes.on_notice)
             await conn.remove_listener("gaswarden_outcome", wakes.on_notice)
+            await conn.remove_listener("gaswarden_rules", wakes.on_notice)

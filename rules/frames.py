@@ -1,79 +1,102 @@
-"""Loads the frames of the window rules: readings by binary COPY, which costs a tenth of fetching rows."""
+"""Loads the frames of the window rules."""
 
-import io
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import asyncpg
-import numpy as np
 import polars as pl
 
-from rules.windows import BOUNDARIES, CLOSINGS, DEVICES, READINGS, TIME, VALVES, Window, prepare
-from sql import queries
+from rules import detectors
+from rules.copying import copied, fetched
+from rules.model import Rule
+from rules.spans import Span
+from rules.windows import BOUNDARIES, CLOSINGS, DAYS, DEVICES, READINGS, REPORTS, VALVES, Window, pairs_of, prepare
 
-_HEADER_BYTES = 19  # signature 11, flags 4, extension length 4
-_EPOCH_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000  # PostgreSQL counts from there
-_ROW = np.dtype(
-    [
-        ("columns", ">i2"),
-        ("_1", ">i4"),
-        ("device_id", ">i4"),
-        ("_2", ">i4"),
-        ("at", ">i8"),
-        ("_3", ">i4"),
-        ("index_ml", ">i8"),
-        ("_4", ">i4"),
-        ("flags", ">i4"),
-        ("_5", ">i4"),
-        ("status", ">i4"),
-    ]
-)
+DAYS_BACK = timedelta(days=66)
+"""Daily registers reach back this far: longest no use, and what is usual before it."""
+SEASON_BACK = (timedelta(days=400), timedelta(days=345))
+"""And they hold the same season of the year before."""
 
 
-async def load_window(
-    conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime, *, bounded: bool
-) -> Window:
-    """Everything the window detectors need of some devices, within `(since, until]`.
+async def load_window(conn: asyncpg.Connection, rules: Sequence[Rule], span: Span, zone: str) -> Window:
+    """Everything the detectors of some window rules need of some devices, within the span."""
+    device_ids = list(span.device_ids)
+    readings = await readings_window(conn, device_ids, span.since, span.until)
+    devices = await fetched(conn, "window_devices", DEVICES, device_ids=device_ids)
+    valves = await fetched(conn, "valve_facts", VALVES, device_ids=device_ids, since=span.since)
+    boundaries = await fetched(conn, "installation_boundaries", BOUNDARIES, device_ids=device_ids, since=span.since)
+    window = prepare(readings, devices, valves, boundaries, span.until if span.bounded else None)
+    window = replace(window, since=span.since, zone=zone)
+    if detectors.needs_reports(rules):
+        reports = await copied(
+            conn, "window_reports", REPORTS, device_ids=device_ids, since=span.since, until=span.until
+        )
+        window = replace(window, reports=reports)
+    if detectors.needs_days(rules):
+        window = replace(window, days=await _days(conn, device_ids, span))
+    return replace(window, beginnings=await _beginnings(conn, rules, window))
 
-    `bounded`: newer data exist and were left out on purpose.
-    """
-    readings = await readings_window(conn, device_ids, since, until)
-    devices = await _frame(conn, "window_devices", DEVICES, device_ids=device_ids)
-    valves = await _frame(conn, "valve_facts", VALVES, device_ids=device_ids, since=since)
-    boundaries = await _frame(conn, "installation_boundaries", BOUNDARIES, device_ids=device_ids, since=since)
-    return prepare(readings, devices, valves, boundaries, until if bounded else None)
+
+async def _days(conn: asyncpg.Connection, device_ids: Sequence[int], span: Span) -> pl.DataFrame:
+    return await copied(
+        conn,
+        "window_days",
+        DAYS,
+        device_ids=list(device_ids),
+        since=span.since - DAYS_BACK,
+        until=span.until,
+        season_from=span.since - SEASON_BACK[0],
+        season_until=span.until - SEASON_BACK[1],
+    )
+
+
+async def _beginnings(conn: asyncpg.Connection, rules: Iterable[Rule], window: Window) -> pl.DataFrame | None:
+    """Pairs of the first weeks of the records of those devices for which it matters."""
+    rules = list(rules)
+    wanted = detectors.beginnings_wanted(rules, window)
+    if not wanted:
+        return None
+    days = timedelta(days=detectors.learn_days(rules))
+    rows = await copied(conn, "beginnings", _COPIED_READINGS, device_ids=wanted, learn=days)
+    devices = window.devices.filter(pl.col("device_id").is_in(wanted))
+    return pairs_of(_known(rows), devices, BOUNDARIES.to_frame())
 
 
 async def closings(
-    conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
+    conn: asyncpg.Connection, rules: Sequence[Rule], device_ids: Sequence[int]
 ) -> dict[str, pl.DataFrame]:
-    """Per rule, when the newest closed alert of each device was closed (CLOSINGS)."""
-    schema = pl.Schema({"rule_id": pl.String(), **CLOSINGS})
-    found = await _frame(conn, "closings", schema, rule_ids=rule_ids, device_ids=device_ids)
-    return {rule_id: found.filter(pl.col("rule_id") == rule_id).drop("rule_id") for rule_id in rule_ids}
+    """Per rule, when the newest closed alert of each device was closed (CLOSINGS).
+
+    By our clock when a person closed it; where telemetry may close, at the moment of telemetry that did.
+    """
+    schema = pl.Schema({"rule_id": pl.String(), **CLOSINGS, "cleared_at": CLOSINGS["closed_at"]})
+    rule_ids = [rule.rule_id for rule in rules]
+    found = await fetched(conn, "closings", schema, rule_ids=rule_ids, device_ids=device_ids)
+    return {rule.rule_id: _closings_of(rule, found) for rule in rules}
+
+
+def _closings_of(rule: Rule, found: pl.DataFrame) -> pl.DataFrame:
+    by_telemetry = rule.clears == "by_telemetry"
+    moment = pl.coalesce("cleared_at", "closed_at") if by_telemetry else pl.col("closed_at")
+    mine = found.filter(pl.col("rule_id") == rule.rule_id)
+    return mine.group_by("device_id").agg(moment.max().alias("closed_at"))
+
+
+_COPIED_READINGS = pl.Schema(READINGS)
 
 
 async def readings_window(
     conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime
 ) -> pl.DataFrame:
-    """Registers and status words of devices (READINGS) in no particular order; unknown is null."""
-    output = io.BytesIO()
-    text, *arguments = queries["readings_window"].bind(device_ids=list(device_ids), since=since, until=until)
-    await conn.copy_from_query(str(text).rstrip(";"), *arguments, output=output, format="binary")
-    return decode_rows(output.getbuffer())
+    """Registers, flows and status words of devices (READINGS) in no particular order; unknown is null."""
+    rows = await copied(
+        conn, "readings_window", _COPIED_READINGS, device_ids=list(device_ids), since=since, until=until
+    )
+    return _known(rows)
 
 
-def decode_rows(copied: memoryview) -> pl.DataFrame:
-    """The rows of a binary COPY of `readings_window`: five fixed-width columns, none null."""
-    rows = np.frombuffer(copied[_HEADER_BYTES:-2], dtype=_ROW)
-    native = {name: rows[name].astype(rows[name].dtype.newbyteorder("=")) for name in READINGS}
-    native["at"] = native["at"] + _EPOCH_US
+def _known(rows: pl.DataFrame) -> pl.DataFrame:
+    """Nulls for what the queries say instead of null: -1, and not a number."""
     unknown = [pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in ("index_ml", "status")]
-    frame = pl.DataFrame(native).with_columns(pl.col("at").cast(TIME), *unknown)
-    return frame.cast(READINGS)
-
-
-async def _frame(conn: asyncpg.Connection, name: str, schema: pl.Schema, **values: object) -> pl.DataFrame:
-    rows = await conn.fetch(*queries[name].bind(**values))
-    columns = {column: [row[column] for row in rows] for column in schema}
-    return pl.DataFrame(columns, schema=schema)
+    return rows.with_columns(*unknown, pl.col("flow_lh").fill_nan(None))

@@ -11,6 +11,12 @@ from rules.zones import Pressure
 from sql import queries
 
 
+async def instant_batches_after(conn: asyncpg.Connection, slot: str, batch_id: int, count: int) -> list[asyncpg.Record]:
+    """The next batches of a slot, with how many events they brought and which devices and device time they touched."""
+    query = queries["instant_batches_after"]
+    return await conn.fetch(*query.bind(slot=slot, batch_id=batch_id, count=count))  # type: ignore[no-any-return]
+
+
 async def telling_devices(
     conn: asyncpg.Connection,
     batch_ids: Sequence[int],

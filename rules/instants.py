@@ -13,7 +13,6 @@ from itertools import product
 import asyncpg
 
 from rules import conditions, instant_store, store, zones
-from rules.catalog import Catalog
 from rules.failures import Guard
 from rules.gate import admit
 from rules.instant_needs import LOOKBACK_MIN, events_of, limits, lookback
@@ -23,6 +22,9 @@ from rules.told import Teller, Told
 
 LEVELS = ("district", "compound", "gateway")
 """Zones, the largest first."""
+
+AT_ONCE = ("leak_alarm", "co_alarm")
+"""Kinds whose events are evaluated in a stream of their own (rules/passes.py): nothing delays them."""
 
 DEVICES_MAX = 2000
 ZONE_DEVICES_MAX = 3000
@@ -96,13 +98,11 @@ def _judge(
 
 
 async def evaluate_events(
-    conn: asyncpg.Connection, catalog: Catalog, batch_ids: Sequence[int], now: datetime, guard: Guard
+    conn: asyncpg.Connection, rules: Sequence[Rule], batch_ids: Sequence[int], now: datetime, guard: Guard
 ) -> list[Finding | Cleared]:
-    """Findings and clears of the event rules over devices that asserted something in some batches.
-
-    Leak alarms are not among them: they have a path of their own.
-    """
-    rules = [rule for rule in catalog.of_family("event") if rule.kind != "leak_alarm"]
+    """Findings and clears of some event rules over devices that asserted something in some batches."""
+    if not rules or not batch_ids:
+        return []
     events = await store.events_of_batches(conn, batch_ids, sorted(events_of(rules)))
     touched = [([one.device_id], one.at, one.at) for one in events if not one.test]
     found: list[Finding | Cleared] = []

@@ -91,13 +91,14 @@ def raise_or_fold(
 def covers(rule: Rule, closed: Alert, finding: Finding) -> bool:
     """Tell whether a closed episode already answered this finding.
 
-    Events: the instant lies in the span that was closed. Windows: it ended before the alert was closed (evidence starts
-    anew then). Absence: the silence began no later than the one that was closed.
+    Events: the instant lies in the span that was closed. Windows: it ended before the alert was closed, by a person or
+    by telemetry in its own time (evidence starts anew then). Absence: the silence began no later than the closed one.
     """
     if rule.family == "absence":
         return finding.first_at <= closed.first_at
     if rule.family == "window":
-        return finding.last_at <= max(closed.last_at, closed.closed_at or closed.last_at)
+        ended = closed.cleared_at if rule.clears == "by_telemetry" else closed.closed_at
+        return finding.last_at <= max(closed.last_at, ended or closed.closed_at or closed.last_at)
     return closed.first_at <= finding.first_at and finding.last_at <= closed.last_at
 
 
@@ -251,9 +252,9 @@ def clear(rule: Rule, alert: Alert | None, cleared: Cleared) -> Transition:
 
     A clear from a device that may not know (faulty, warming up, past its life) is noted and changes nothing.
     """
-    if alert is None:
-        return Transition(None, Reason.NO_ALERT)
-    if cleared.at < alert.last_at or not alert.firing:
+    if alert is None or not alert.is_open:
+        return Transition(alert, Reason.NO_ALERT)
+    if cleared.at < alert.last_at or (not alert.firing and rule.clears == "by_person"):
         return Transition(alert, Reason.OLDER)
     evidence = {"at": cleared.at.isoformat(), **cleared.evidence}
     if not cleared.believed:

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     CLEARED = "cleared"
     CLEARED_AND_CLOSED = "cleared_and_closed"
     NOT_BELIEVED = "clear_not_believed"
+    REVISED = "revised_by_late_data"
+    WITHDRAWN = "disproved_by_late_data"
     OLDER = "older_than_known"
     NO_ALERT = "no_open_alert"
     BY_OFFICER = "by_officer"
@@ -200,6 +202,19 @@ class Cleared:
     at: datetime
     believed: bool = True
     evidence: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """All findings of a rule about a subject since a moment, as the data now known have them.
+
+    What an open alert of that time rests on is exactly these, whatever was found before late data came.
+    """
+
+    rule_id: str
+    subject: str
+    since: datetime | None
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,20 @@ missing and what inspectors found. A second process finds the claim taken and do
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import asyncpg
-import polars as pl
 
-from rules import absence, assertions, changes, detectors, frames, instants, lifecycle, store, watch_store, watching
+from rules import absence, assertions, changes, evaluation, frames, instants, lifecycle, store, watch_store, watching
 from rules.catalog import Catalog
 from rules.changes import key_of
+from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
-from rules.windows import Window
 
 OUTAGES_KEPT = timedelta(days=60)
 INTERVAL_KEPT = timedelta(hours=1)
@@ -36,9 +35,9 @@ class Done:
 
 
 async def save_found(
-    conn: asyncpg.Connection, catalog: Catalog, found: Sequence[Finding | Cleared], now: datetime
+    conn: asyncpg.Connection, catalog: Catalog, found: Sequence[Found], now: datetime
 ) -> tuple[int, ...]:
-    """Step findings and clears into alerts and save them; return the alerts written."""
+    """Step findings, revisions and clears into alerts and save them; return the alerts written."""
     written: list[int] = []
     while found:
         keys = {key_of(one) for one in found}
@@ -57,7 +56,10 @@ async def save_found(
 
 
 async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int) -> Done:
-    """Evaluate the events of a slot's next batches with the event and group rules."""
+    """Evaluate the alarms in a slot's next batches: leak, several leaks in one building, carbon monoxide.
+
+    All other events are evaluated with the reports (rules/report_passes.py), so that a flood of them delays no alarm.
+    """
     guard = Guard()
     async with pool.acquire() as conn, conn.transaction():
         cursor = await store.claim_cursor(conn, "events", slot)
@@ -87,8 +89,8 @@ async def _evaluate_events(
         one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events, guard)
     ]
     written += await save_found(conn, catalog, grouped, now)
-    others = await instants.evaluate_events(conn, catalog, batch_ids, now, guard)
-    return written + await save_found(conn, catalog, others, now)
+    co_alarms = await instants.evaluate_events(conn, catalog.of_kind("co_alarm"), batch_ids, now, guard)
+    return written + await save_found(conn, catalog, co_alarms, now)
 
 
 async def _building_leaks(
@@ -107,7 +109,13 @@ async def _building_leaks(
 
 
 async def readings_pass(
-    pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int, devices_max: int
+    pool: asyncpg.Pool,
+    catalog: Catalog,
+    slot: str,
+    now: datetime,
+    batches_max: int,
+    devices_max: int,
+    zone: str = "UTC",
 ) -> Done:
     """Evaluate the windows of the devices that a slot's next batches touched, `devices_max` at a time."""
     async with pool.acquire() as conn, conn.transaction():
@@ -117,61 +125,44 @@ async def readings_pass(
         batches = await store.reading_batches_after(conn, slot, cursor, batches_max)
         if not batches:
             return Done()
-        rules = catalog.of_family("window")
+        rules, guard = catalog.of_family("window"), Guard()
         touched = [(row["device_ids"], row["first_at"], row["last_at"]) for row in batches if row["first_at"]]
         written: tuple[int, ...] = ()
-        for span in plan_spans(touched, lookback(rules), now, devices_max):
-            found = await evaluate(conn, rules, span)
-            written += await save_found(conn, catalog, found, now)
+        reach = await _reach(conn, rules, touched)
+        for span in plan_spans(touched, lookback(rules), now, devices_max, reach):
+            for part in rounds(await evaluate(conn, rules, span, zone, guard)):
+                written += await save_found(conn, catalog, part, now)
         await store.advance_cursor(conn, "readings", slot, batches[-1]["batch_id"])
+        await guard.save(conn, catalog, now)
         return Done(len(batches), written)
 
 
-def lookback(rules: Iterable[Rule]) -> timedelta:
-    """How much history before a changed moment some window rules need."""
-    return timedelta(seconds=max((detectors.lookback_s(rule) for rule in rules), default=0.0))
+async def _reach(
+    conn: asyncpg.Connection, rules: Iterable[Rule], touched: Iterable[tuple[Sequence[int], datetime, datetime]]
+) -> dict[int, datetime]:
+    """Devices of which data arrived about the time of an open alert, with the time from which it must be seen whole."""
+    earliest: dict[int, datetime] = {}
+    for device_ids, first_at, _ in touched:
+        for device_id in device_ids:
+            earliest[device_id] = min(earliest.get(device_id, first_at), first_at)
+    found: dict[int, datetime] = {}
+    for one in await store.standing_alerts(conn, [rule.rule_id for rule in rules], list(earliest)):
+        if earliest[one.device_id] <= one.last_at:
+            found[one.device_id] = min(found.get(one.device_id, one.first_at), one.first_at)
+    return found
 
 
-async def evaluate(conn: asyncpg.Connection, rules: Sequence[Rule], span: Span) -> list[Finding | Cleared]:
-    """Findings of window rules over a span of some devices, and the ends of alerts that still fire.
-
-    Live data, late data and a backtest call this very function; it writes nothing.
-    """
+async def evaluate(
+    conn: asyncpg.Connection, rules: Sequence[Rule], span: Span, zone: str = "UTC", guard: Guard | None = None
+) -> list[Found]:
+    """What window rules say of a span of some devices: the one evaluator over stored data; it writes nothing."""
     if not rules:
         return []
-    window = await frames.load_window(conn, span.device_ids, span.since, span.until, bounded=span.bounded)
-    rule_ids = [rule.rule_id for rule in rules]
-    closings = await frames.closings(conn, rule_ids, span.device_ids)
-    found, ends = await asyncio.to_thread(_detect_all, rules, window, closings)
-    subjects = [f"device:{device_id}" for device_id in span.device_ids]
-    firing = await store.firing_alerts(conn, rule_ids, subjects)
-    return found + _cleared(firing, found, ends)
-
-
-def _detect_all(
-    rules: Sequence[Rule], window: Window, closings: Mapping[str, pl.DataFrame]
-) -> tuple[list[Finding | Cleared], dict[str, dict[int, datetime]]]:
-    found: list[Finding | Cleared] = []
-    ends: dict[str, dict[int, datetime]] = {}
-    for rule in rules:
-        fresh = window.after(closings[rule.rule_id])
-        found += detectors.detect(rule, fresh)
-        ends[rule.rule_id] = detectors.ended(rule, fresh)
-    return found, ends
-
-
-def _cleared(
-    firing: Iterable[asyncpg.Record],
-    found: Iterable[Finding | Cleared],
-    ends: Mapping[str, Mapping[int, datetime]],
-) -> list[Finding | Cleared]:
-    ongoing = {key_of(one) for one in found if isinstance(one, Finding) and one.ongoing}
-    cleared: list[Finding | Cleared] = []
-    for row in firing:
-        end = ends[row["rule_id"]].get(row["device_id"])
-        if (row["rule_id"], row["subject"]) not in ongoing and end is not None and end >= row["last_at"]:
-            cleared.append(Cleared(row["rule_id"], row["subject"], end))
-    return cleared
+    window = await frames.load_window(conn, rules, span, zone)
+    closings = await frames.closings(conn, rules, span.device_ids)
+    standing = await store.standing_alerts(conn, [rule.rule_id for rule in rules], span.device_ids)
+    run = (guard or Guard()).run
+    return await asyncio.to_thread(evaluation.evaluate, rules, window, closings, standing, run)
 
 
 # ---------------------------------------------------------------------------------------------- tick

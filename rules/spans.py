@@ -1,6 +1,6 @@
 """Which stretch of history must be looked at again after new readings arrived, device by device. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,13 +22,18 @@ class Span:
 
 
 def plan_spans(
-    touched: Iterable[tuple[Sequence[int], datetime, datetime]], lookback: timedelta, now: datetime, devices_max: int
+    touched: Iterable[tuple[Sequence[int], datetime, datetime]],
+    lookback: timedelta,
+    now: datetime,
+    devices_max: int,
+    reach: Mapping[int, datetime] | None = None,
 ) -> list[Span]:
     """Spans that cover every touched moment with its lookback, each device once for the recent past.
 
     `touched` are batches: device ids, first and last device time. Devices whose changes begin on the same day share a
-    span, at most `devices_max` of them.
+    span, at most `devices_max` of them. `reach`: devices that must be seen from an earlier moment on.
     """
+    reach = reach or {}
     recent: dict[int, datetime] = {}
     spans: list[Span] = []
     for device_ids, first_at, last_at in touched:
@@ -37,7 +42,8 @@ def plan_spans(
             spans += _split(sorted(set(device_ids)), first_at - lookback, until, until < now, devices_max)
             continue
         for device_id in device_ids:
-            recent[device_id] = min(recent.get(device_id, first_at), first_at)
+            earliest = max(reach.get(device_id, first_at), now - REACH_MAX)
+            recent[device_id] = min(recent.get(device_id, first_at), first_at, earliest)
     days: dict[object, list[int]] = {}
     for device_id, first_at in recent.items():
         days.setdefault(first_at.date(), []).append(device_id)

@@ -12,6 +12,7 @@ from rules.alert_rows import alert_of, row_of
 from rules.assertions import Event
 from rules.calling import Told, call_out
 from rules.changes import Change, Key
+from rules.evaluation import Standing
 from rules.model import Alert, Inspection, Place, Rule, Transition
 from rules.regime_store import regime_in_force
 from rules.regimes import Regime
@@ -98,11 +99,13 @@ async def closed_alerts(conn: asyncpg.Connection, keys: Iterable[Key]) -> dict[K
     return found
 
 
-async def firing_alerts(
-    conn: asyncpg.Connection, rule_ids: Sequence[str], subjects: Sequence[str]
-) -> list[asyncpg.Record]:
-    """Open alerts of some rules and subjects that telemetry still shows."""
-    return await conn.fetch(*queries["firing_alerts"].bind(rule_ids=rule_ids, subjects=subjects))  # type: ignore[no-any-return]
+async def standing_alerts(
+    conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
+) -> list[Standing]:
+    """Open alerts of some rules about some devices, as the evaluator needs them."""
+    subjects = [f"device:{device_id}" for device_id in device_ids]
+    rows = await conn.fetch(*queries["standing_alerts"].bind(rule_ids=rule_ids, subjects=subjects))
+    return [Standing(**row) for row in rows]
 
 
 async def lock_alert(conn: asyncpg.Connection, alert_id: int) -> tuple[Alert, asyncpg.Record]:

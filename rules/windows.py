@@ -5,7 +5,7 @@ out.
 A register is cumulative, so two equal known values prove that nothing moved between them, however far apart they are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -21,7 +21,14 @@ WRAP_MIN_ML = 1_000_000_000
 TIME = pl.Datetime("us", "UTC")
 
 READINGS = pl.Schema(
-    {"device_id": pl.Int32(), "at": TIME, "index_ml": pl.Int64(), "flags": pl.Int32(), "status": pl.Int32()}
+    {
+        "device_id": pl.Int32(),
+        "at": TIME,
+        "index_ml": pl.Int64(),
+        "flags": pl.Int32(),
+        "status": pl.Int32(),
+        "flow_lh": pl.Float32(),
+    }
 )
 DEVICES = pl.Schema(
     {
@@ -34,11 +41,17 @@ DEVICES = pl.Schema(
         "pulse_ml": pl.Int64(),
         "register_wrap_ml": pl.Int64(),
         "qmax_lh": pl.Float64(),
+        "tenure": pl.String(),
+        "appliances": pl.List(pl.String()),
+        "installed_at": TIME,
     }
 )
 VALVES = pl.Schema({"device_id": pl.Int32(), "at": TIME, "closed": pl.Boolean(), "exact": pl.Boolean()})
 BOUNDARIES = pl.Schema({"device_id": pl.Int32(), "at": TIME})
 CLOSINGS = pl.Schema({"device_id": pl.Int32(), "closed_at": TIME})
+FLOWS = pl.Schema({"device_id": pl.Int32(), "at": TIME, "flow_lh": pl.Float64()})
+REPORTS = pl.Schema({"device_id": pl.Int32(), "at": TIME, "received_at": TIME})
+DAYS = pl.Schema({"device_id": pl.Int32(), "day": TIME, "last_ml": pl.Int64()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +61,22 @@ class Window:
     `devices`: one row per device (DEVICES). `pairs`: consecutive known register values with `device_id, from_at, at,
     from_ml, index_ml, span_s, moved_ml` (null: not to be known, because of a swap or a step back), `back_ml` (null
     unless it stepped back) and `pulse_ml, qmax_lh`. `valves`: assertions in order (VALVES; `exact` when an event named
-    the moment). `until`: the end when newer data were left out on purpose, else None.
+    the moment). `until`: the end when newer data were left out on purpose, else None. `since`: where the window was
+    cut, None when nothing older exists. `flows`: flow as devices measured it (FLOWS). `reports`: device time and
+    arrival of reports (REPORTS). `days`: the last known register of UTC days, reaching further back (DAYS).
+    `beginnings`: pairs of the first weeks of some devices' records. `zone`: IANA name of the city's time zone.
     """
 
     devices: pl.DataFrame
     pairs: pl.DataFrame
     valves: pl.DataFrame
     until: datetime | None = None
+    since: datetime | None = None
+    flows: pl.DataFrame = field(default_factory=FLOWS.to_frame)
+    reports: pl.DataFrame = field(default_factory=REPORTS.to_frame)
+    days: pl.DataFrame = field(default_factory=DAYS.to_frame)
+    beginnings: pl.DataFrame | None = None
+    zone: str = "UTC"
 
     def of_devices(self, device_ids: pl.Series) -> "Window":
         """The part of some devices."""
@@ -64,15 +86,26 @@ class Window:
             devices=self.devices.filter(wanted),
             pairs=self.pairs.filter(wanted),
             valves=self.valves.filter(wanted),
+            flows=self.flows.filter(wanted),
+            reports=self.reports.filter(wanted),
+            days=self.days.filter(wanted),
         )
 
     def after(self, closings: pl.DataFrame) -> "Window":
         """The part of each device that starts at its last closing (CLOSINGS): evidence starts anew there."""
         if closings.is_empty():
             return self
-        fresh = pl.col("closed_at").is_null() | (pl.col("from_at") >= pl.col("closed_at"))
-        pairs = self.pairs.join(closings, on="device_id", how="left").filter(fresh).drop("closed_at")
-        return replace(self, pairs=pairs)
+        return replace(
+            self,
+            pairs=_after(self.pairs, closings, "from_at"),
+            flows=_after(self.flows, closings, "at"),
+            reports=_after(self.reports, closings, "at"),
+        )
+
+
+def _after(frame: pl.DataFrame, closings: pl.DataFrame, column: str) -> pl.DataFrame:
+    fresh = pl.col("closed_at").is_null() | (pl.col(column) >= pl.col("closed_at"))
+    return frame.join(closings, on="device_id", how="left", maintain_order="left").filter(fresh).drop("closed_at")
 
 
 def prepare(
@@ -84,10 +117,14 @@ def prepare(
 ) -> Window:
     """Build a window from raw rows: READINGS, DEVICES, VALVES of events and states, BOUNDARIES of installations."""
     readings = readings.filter((pl.col("flags") & _NOT_THERE) == 0).sort("device_id", "at")
-    return Window(devices, _pairs(readings, devices, boundaries), _valves(readings, valve_facts), until)
+    flows = readings.filter(pl.col("flow_lh").is_not_null()).select(
+        "device_id", "at", pl.col("flow_lh").cast(pl.Float64)
+    )
+    return Window(devices, pairs_of(readings, devices, boundaries), _valves(readings, valve_facts), until, flows=flows)
 
 
-def _pairs(readings: pl.DataFrame, devices: pl.DataFrame, boundaries: pl.DataFrame) -> pl.DataFrame:
+def pairs_of(readings: pl.DataFrame, devices: pl.DataFrame, boundaries: pl.DataFrame) -> pl.DataFrame:
+    """Consecutive known register values of READINGS in order of device and time."""
     known = readings.filter(pl.col("index_ml").is_not_null() & ((pl.col("flags") & UNKNOWN_FLAGS) == 0))
     same_device = pl.col("device_id") == pl.col("device_id").shift(1)
     pairs = (

@@ -75,6 +75,12 @@ DO $$ BEGIN
         GRANT UPDATE ON gateway_flood TO gaswarden_app;
     END IF;
 END $$;
+-- A backtest moves on; rule sets and their activations are only ever added. (Older schemas have none of these.)
+DO $$ BEGIN
+    IF to_regclass('backtest') IS NOT NULL THEN
+        GRANT UPDATE ON backtest TO gaswarden_app;
+    END IF;
+END $$;
 -- A finding is withdrawn when it does not hold any more. (Schemas before 0006 have neither table.)
 DO $$ BEGIN
     IF to_regclass('reading_validation') IS NOT NULL THEN

@@ -445,6 +445,46 @@ CREATE TABLE rule_daily (
     done      boolean NOT NULL
 );
 
+-- Rule set: rules files as they were uploaded, whole; rows are only ever added. The packaged catalogue is not among them.
+CREATE TABLE rule_set (
+    digest       text PRIMARY KEY,                       -- over all rules of the set, defaults filled in
+    files        jsonb NOT NULL,                         -- TOML text by file name
+    note         text NOT NULL,
+    uploaded_by  text NOT NULL,
+    uploaded_at  timestamptz NOT NULL
+);
+
+-- Activation: which set is in force from when; the newest row counts, and before the first the packaged catalogue.
+CREATE TABLE rule_set_activation (
+    activation_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest         text REFERENCES rule_set,             -- NULL: the packaged catalogue
+    activated_by   text NOT NULL,
+    activated_at   timestamptz NOT NULL,
+    note           text NOT NULL
+);
+
+-- Backtest: a draft set of rules over stored history, as a job of the rules service.
+CREATE TABLE backtest (
+    backtest_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state         text NOT NULL DEFAULT 'queued' CHECK (state IN (
+                      'queued',   -- asked for
+                      'running',  -- queued -> running; again when its process died and left progress_at behind
+                      'done',     -- running -> done: the report is there
+                      'failed'    -- running -> failed: `error` says why
+                  )),
+    asked         jsonb NOT NULL,                        -- rules files, period, areas, devices, hours
+    requested_by  text NOT NULL,
+    requested_at  timestamptz NOT NULL,
+    devices_done  int NOT NULL DEFAULT 0,
+    devices       int,
+    progress_at   timestamptz,
+    report        jsonb,
+    error         text,
+    finished_at   timestamptz
+);
+-- serves: the rules service looking for work
+CREATE INDEX backtest_waiting_idx ON backtest (backtest_id) WHERE state IN ('queued', 'running');
+
 -- Alert: one open per rule and subject; repeats update it, firing after closing is a new episode linked to the old one.
 CREATE TABLE alert (
     alert_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -12,10 +12,7 @@ from app.settings import Settings
 from rules.precision_pages import PrecisionQuery, PrecisionRow
 from rules.precision_routes import PrecisionRoutes
 
-rules = typer.Typer(no_args_is_help=True, help="Rules: how right they are.")
 
-
-@rules.command("precision")
 def show_precision(
     context: typer.Context,
     by: Annotated[str, typer.Option(help="rule, version, model, area, month or week.")] = "rule",

@@ -15,8 +15,8 @@ from app.commands.terminal import JsonOption, Loaded, connection, console, load,
 from app.probes import missing_migrations
 from app.settings import Settings, effective
 from app.sources import variable_name
-from rules.catalog import default_catalog
 from rules.model import InvalidRule
+from rules.rule_sets import catalog_at
 from sql import queries
 from sql.migrate import migrate as apply_migrations
 
@@ -85,7 +85,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     Exit codes: 0 all is well, 1 something is wrong, 2 wrong settings.
     """
     loaded = load(context)
-    findings = [_rule_catalogue(), *asyncio.run(_servers(loaded.settings))]
+    findings = [_rule_catalogue(loaded.settings), *asyncio.run(_servers(loaded.settings))]
     if as_json:
         show_json({"settings": _settings_rows(loaded), "checks": findings_as_data(findings)})
     else:
@@ -109,12 +109,12 @@ def _settings_rows(loaded: Loaded) -> list[dict[str, str]]:
     ]
 
 
-def _rule_catalogue() -> Finding:
+def _rule_catalogue(settings: Settings) -> Finding:
     try:
-        catalog = default_catalog()
+        catalog = catalog_at(settings.rules.file)
     except InvalidRule as error:
         return Finding("rules", ok=False, fact=str(error))
-    return Finding("rules", ok=True, fact=f"{len(catalog.rules)} rules: {', '.join(catalog.rules)}")
+    return Finding("rules", ok=True, fact=f"{len(catalog.rules)} rules ({catalog.digest}): {', '.join(catalog.rules)}")
 
 
 async def _servers(settings: Settings) -> list[Finding]:

@@ -54,7 +54,7 @@ FROM batch
 CROSS JOIN (VALUES ('events'), ('readings'), ('instants')) AS stream (name)
 LEFT JOIN rule_cursor ON rule_cursor.slot = batch.slot AND rule_cursor.stream = stream.name
 WHERE batch.batch_id > coalesce(rule_cursor.batch_id, 0)
-  AND (stream.name <> 'events' AND cardinality(batch.device_ids) > 0 OR stream.name = 'events' AND batch.event_rows > 0);
+  AND (stream.name <> 'events' AND cardinality(batch.device_ids) > 0 OR stream.name <> 'readings' AND batch.event_rows > 0);
 
 -- gateway_list() --
 -- Registered gateways with when each was last heard.

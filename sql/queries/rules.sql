@@ -63,15 +63,43 @@ WHERE p.building_id = ANY($1) AND e.at >= $2 AND e.at <= $3
   AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test;
 
 -- readings_window(device_ids, since, until) --
--- Registers and status words of devices within a time; -1 stands for unknown (both are never negative).
-SELECT device_id, at, coalesce(index_ml, -1), flags, coalesce(status, -1)
+-- Registers, status words and measured flows of devices within a time; -1 and NaN stand for unknown.
+SELECT device_id, at, coalesce(index_ml, -1), flags, coalesce(status, -1), coalesce(flow_lh, 'NaN')
 FROM reading
-WHERE device_id = ANY($1) AND at > $2 AND at <= $3 AND (index_ml IS NOT NULL OR status IS NOT NULL);
+WHERE device_id = ANY($1) AND at > $2 AND at <= $3
+  AND (index_ml IS NOT NULL OR status IS NOT NULL OR flow_lh IS NOT NULL);
+
+-- beginnings(device_ids, learn) --
+-- The first readings of devices where they are installed now, as long as `learn`; columns as in readings_window.
+SELECT r.device_id, r.at, coalesce(r.index_ml, -1), r.flags, coalesce(r.status, -1), coalesce(r.flow_lh, 'NaN')
+FROM unnest($1::int[]) AS wanted (device_id)
+LEFT JOIN installation i ON i.device_id = wanted.device_id AND i.removed_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT min(d.day) AS day FROM reading_daily d
+    WHERE d.device_id = wanted.device_id AND (i.installed_at IS NULL OR d.day >= date_trunc('day', i.installed_at, 'UTC'))
+) first
+JOIN reading r ON r.device_id = wanted.device_id AND r.at >= greatest(first.day, i.installed_at)
+     AND r.at < greatest(first.day, i.installed_at) + $2::interval + interval '1 day'
+WHERE r.index_ml IS NOT NULL;
+
+-- window_reports(device_ids, since, until) --
+-- Device time and arrival of reports within a time; reports that were sent again days later say nothing about clocks.
+SELECT r.device_id, r.at, b.last_received_at
+FROM reading r JOIN batch b USING (batch_id)
+WHERE r.device_id = ANY($1) AND r.at > $2 AND r.at <= $3 AND r.seq IS NOT NULL AND r.reason IS DISTINCT FROM 40;
+
+-- window_days(device_ids, since, until, season_from, season_until) --
+-- The last known register of UTC days within two times.
+SELECT device_id, day, last_index_ml
+FROM reading_daily
+WHERE device_id = ANY($1) AND last_index_ml IS NOT NULL
+  AND ((day >= $2 AND day < $3) OR (day >= $4 AND day < $5));
 
 -- window_devices(device_ids) --
 -- What the window rules need to know of devices, with the class and area of where they are now.
 SELECT d.device_id, d.code, d.kind, d.meter_class, p.user_class, coalesce(x.code, g.area) AS area,
-       d.pulse_ml::bigint AS pulse_ml, d.register_wrap_ml, d.qmax_lh::double precision AS qmax_lh
+       d.pulse_ml::bigint AS pulse_ml, d.register_wrap_ml, d.qmax_lh::double precision AS qmax_lh,
+       p.tenure, p.appliances, i.installed_at
 FROM device d
 JOIN gateway g ON g.gateway_id = d.gateway_id
 LEFT JOIN installation i ON i.device_id = d.device_id AND i.removed_at IS NULL
@@ -96,12 +124,11 @@ UNION
 SELECT device_id, removed_at FROM installation WHERE device_id = ANY($1) AND removed_at > $2;
 
 -- closings(rule_ids, device_ids) --
--- When each rule's newest closed alert of each device was closed.
-SELECT rule_id, device_id, max(closed_at) AS closed_at
+-- When closed alerts of some rules and devices were closed, by our clock and in telemetry's own time.
+SELECT rule_id, device_id, closed_at, cleared_at
 FROM alert
 WHERE rule_id = ANY($1) AND subject IN (SELECT 'device:' || id FROM unnest($2::int[]) AS id)
-  AND state IN ('verified', 'dismissed')
-GROUP BY rule_id, device_id;
+  AND state IN ('verified', 'dismissed');
 
 -- open_alerts(rule_ids, subjects) --
 -- Open alerts of pairs of rule and subject, locked.
@@ -119,10 +146,10 @@ CROSS JOIN LATERAL (
     ORDER BY alert_id DESC LIMIT 20
 ) a;
 
--- firing_alerts(rule_ids, subjects) --
--- Open alerts of some rules and subjects that telemetry still shows: rule, subject, newest event time.
-SELECT rule_id, subject, device_id, last_at FROM alert
-WHERE rule_id = ANY($1) AND subject = ANY($2) AND state NOT IN ('verified', 'dismissed') AND firing;
+-- standing_alerts(rule_ids, subjects) --
+-- Open alerts of some rules and subjects, as the evaluator needs them.
+SELECT rule_id, subject, device_id, first_at, last_at, firing FROM alert
+WHERE rule_id = ANY($1) AND subject = ANY($2) AND state NOT IN ('verified', 'dismissed');
 
 -- device_places(device_ids, ats) --
 -- Where each device was at a moment; a device never installed is where its gateway is.

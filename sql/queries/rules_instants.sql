@@ -1,5 +1,10 @@
 -- Statements of the package `rules` for what devices assert and measure at a moment. Format: see sql/__init__.py.
 
+-- instant_batches_after(slot, batch_id, count) --
+-- The next batches of a slot in commit order, with how many events they brought and which devices and time they touched.
+SELECT batch_id, event_rows, device_ids, first_at, last_at FROM batch
+WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
+
 -- telling_devices(batch_ids, device_ids, since, until, status_mask, reasons, lel_pct, low_pa, high_pa, absolute_from_pa, low_absolute_pa, high_absolute_pa, flow_factor, battery_mv) --
 -- Devices whose reports in some batches may begin a condition of the event rules; what is simulated counts for nothing.
 SELECT DISTINCT r.device_id

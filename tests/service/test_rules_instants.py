@@ -198,3 +198,16 @@ async def test_a_cleared_condition_closes_only_what_telemetry_may_close(
     await work(pool)
     (alert,) = (await alerts(conn)).values()
     assert (alert["state"], alert["firing"]) == ("open" if kind == "valve" else "verified", False)
+
+
+async def test_alarms_do_not_wait_for_other_events(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:
+    """Leak and carbon monoxide are there after the pass over alarms; an earthquake's flood has a stream of its own."""
+    detector, meter = await town.device("LD-1", "detector"), await town.device("M-1")
+    await town.event(detector)
+    await town.event(detector, "co_alarm")
+    await town.event(meter, "seismic")
+    await conn.execute(*queries["add_cursors"].bind(stream="events"))
+    await passes.events_pass(pool, CATALOG, "D01", NOW, 500)
+    assert set(await alerts(conn)) == {"leak_alarm", "co_alarm"}
+    await work(pool)
+    assert set(await alerts(conn)) == {"leak_alarm", "co_alarm", "seismic"}

@@ -115,8 +115,8 @@ def test_an_overriding_rule_takes_its_devices_away_from_the_other() -> None:
     about = ("meter", "G4", "household", "D01")
     assert [rules["every"].covers(*about, code) for code in ("M-6", "M-7")] == [True, False]
     assert [rules["one"].covers(*about, code) for code in ("M-6", "M-7")] == [False, True]
-    rows = [(number, f"M-{number}", *about, 10, None, 4000.0) for number in (6, 7)]
-    devices = pl.DataFrame([(r[0], r[1], *r[2:]) for r in rows], schema=DEVICES, orient="row")
+    rows = [(number, f"M-{number}", *about, 10, None, 4000.0, None, None, None) for number in (6, 7)]
+    devices = pl.DataFrame(rows, schema=DEVICES, orient="row")
     assert in_scope(rules["every"], devices).to_list() == [6]
     assert in_scope(rules["one"], devices).to_list() == [7]
 

@@ -43,8 +43,8 @@ def window(
     boundaries: Sequence[datetime] = (),
 ) -> Window:
     """A window of one G2.5 meter."""
-    readings = pl.DataFrame([(1, *row) for row in rows], schema=READINGS, orient="row")
-    device = (1, "M-1", "meter", "G2.5", "household", "D01", pulse_ml, wrap_ml, 4000.0)
+    readings = pl.DataFrame([(1, *row, None) for row in rows], schema=READINGS, orient="row")
+    device = (1, "M-1", "meter", "G2.5", "household", "D01", pulse_ml, wrap_ml, 4000.0, None, None, None)
     return prepare(
         readings,
         pl.DataFrame([device], schema=DEVICES, orient="row"),

@@ -1,0 +1,61 @@
+"""Use by UTC day, from a window and from the days that reach further back. Pure."""
+
+import polars as pl
+
+from rules.windows import Window
+
+_WHOLE_DAY_H = 22
+"""A day counts when its newest register is this late in it: what came before the last two hours is most of it."""
+
+
+def daily_use(window: Window) -> pl.DataFrame:
+    """Litres used on known whole UTC days: `device_id, day, litres`, in order; a day needs the one before it."""
+    latest = (
+        window.pairs.with_columns(pl.col("at").dt.truncate("1d").alias("day"))
+        .group_by("device_id", "day")
+        .agg(
+            pl.col("index_ml").last().alias("last_ml"),
+            pl.col("at").max(),
+            pl.col("moved_ml").is_null().any().alias("torn"),
+        )
+        .filter(pl.col("at") >= pl.col("day") + pl.duration(hours=_WHOLE_DAY_H))
+        .select("device_id", "day", "last_ml", "torn")
+    )
+    older = window.days.join(latest, on=["device_id", "day"], how="anti").with_columns(
+        pl.lit(value=False).alias("torn")
+    )
+    follows = (pl.col("device_id") == pl.col("device_id").shift(1)) & (
+        pl.col("day") - pl.col("day").shift(1) == pl.duration(days=1)
+    )
+    moved = (pl.col("last_ml") - pl.col("last_ml").shift(1)) / 1000
+    return (
+        pl.concat([older.select("device_id", "day", "last_ml", "torn"), latest])
+        .sort("device_id", "day")
+        .with_columns(pl.when(follows & ~pl.col("torn")).then(moved).alias("litres"))
+        .filter(pl.col("litres") >= 0)
+        .select("device_id", "day", "litres")
+    )
+
+
+def successive(frame: pl.DataFrame, column: str, least: int) -> pl.DataFrame:
+    """Runs of at least `least` marked (`unusual`) rows on successive days or nights, with everything in lists.
+
+    `frame` is ordered by device and `column`. Adds `newest`: the run reaches the device's newest row.
+    """
+    fresh = pl.col("device_id") != pl.col("device_id").shift(1)
+    skipped = (pl.col(column) - pl.col(column).shift(1)) > pl.duration(days=1)
+    begins = (fresh | skipped | ~pl.col("unusual").shift(1)).fill_null(value=True)
+    last = (pl.col("device_id") != pl.col("device_id").shift(-1)).fill_null(value=True)
+    return (
+        frame.with_columns(begins.cum_sum().alias("run"), last.alias("newest"))
+        .filter("unusual")
+        .group_by("device_id", "run", maintain_order=True)
+        .agg(pl.exclude("newest"), pl.col("newest").last())
+        .filter(pl.col(column).list.len() >= least)
+        .drop("run")
+    )
+
+
+def robust_limit(usual: pl.Expr, spread: pl.Expr, spread_factor: float, ratio: float, least_l: float) -> pl.Expr:
+    """What a value must pass to be unusual: so many spreads above the usual, so many times it, and a least volume."""
+    return pl.max_horizontal(usual + spread_factor * spread, usual * ratio, pl.lit(least_l))

@@ -1,0 +1,91 @@
+"""Sets of rules: uploaded as drafts, checked, put in force by an administrator; and which one is in force."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+
+from rules.catalog import Catalog, default_catalog, parse_files
+from rules.model import InvalidRule
+from sql import audit, queries
+from sql.actor import Actor
+from sql.errors import NotFound
+
+log = structlog.get_logger()
+
+
+def read_files(path: Path) -> dict[str, str]:
+    """The rules files at a path, by name: one file, or every `.toml` file of a folder; raises InvalidRule."""
+    files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+    try:
+        texts = {file.name: file.read_text("utf-8") for file in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRule(f"cannot read the rules: {error}") from error
+    if not texts:
+        raise InvalidRule(f"no rules file in {path}: their names end in .toml")
+    return texts
+
+
+def catalog_at(path: Path | None) -> Catalog:
+    """The catalogue of the files at a path, or the packaged one; raises InvalidRule."""
+    return default_catalog() if path is None else parse_files(read_files(path))
+
+
+async def upload(conn: asyncpg.Connection, files: Mapping[str, str], note: str, actor: Actor, now: datetime) -> Catalog:
+    """Check a set and keep it as a draft; raises InvalidRule. Runs in the caller's transaction."""
+    catalog = parse_files(files)
+    await conn.execute(
+        *queries["add_rule_set"].bind(digest=catalog.digest, files=dict(files), note=note, actor=actor.name, at=now)
+    )
+    await audit.record(conn, actor, "rules.upload", f"rule_set:{catalog.digest}", {"note": note}, now)
+    return catalog
+
+
+async def activate(conn: asyncpg.Connection, digest: str | None, note: str, actor: Actor, now: datetime) -> None:
+    """Put a set in force (None: the packaged catalogue) and tell the services; raises NotFound or InvalidRule.
+
+    The set is checked again: another version of the program may have kept it. Runs in the caller's transaction.
+    """
+    if digest is not None:
+        await stored(conn, digest)
+    await conn.execute(*queries["activate_rule_set"].bind(digest=digest, actor=actor.name, at=now, note=note))
+    await audit.record(conn, actor, "rules.activate", f"rule_set:{digest or 'packaged'}", {"note": note}, now)
+    await conn.execute(*queries["notify_rules"].bind())
+
+
+async def stored(conn: asyncpg.Connection, digest: str) -> Catalog:
+    """An uploaded set; raises NotFound, or InvalidRule when this version of the program does not accept it."""
+    row = await conn.fetchrow(*queries["rule_set"].bind(digest=digest))
+    if row is None:
+        raise NotFound(f"no set of rules {digest}")
+    return parse_files(row["files"])
+
+
+class InForce:
+    """The set of rules in force: the newest one activated, before the first the packaged one (or the settings' own)."""
+
+    def __init__(self, packaged: Catalog) -> None:
+        self._packaged = packaged
+        self._known: tuple[str | None, Catalog] = None, packaged
+
+    async def current(self, conn: asyncpg.Connection | asyncpg.Pool) -> Catalog:
+        """The set in force now.
+
+        One that this version of the program does not accept any more is logged, and the packaged catalogue is used: no
+        leak may go unseen because of it.
+        """
+        row = await conn.fetchrow(*queries["rule_set_in_force"].bind())
+        digest = None if row is None else row["digest"]
+        if self._known[0] != digest:
+            self._known = digest, self._packaged if row is None or digest is None else self._parsed(row)
+        return self._known[1]
+
+    def _parsed(self, row: Mapping[str, Any]) -> Catalog:
+        try:
+            return parse_files(row["files"])
+        except InvalidRule as error:
+            log.error("rules: the set in force is not accepted, the packaged one is used", error=str(error))
+            return self._packaged

@@ -1,0 +1,152 @@
+"""Backtests and sets of rules against a real TimescaleDB: drafts are tried, put in force, and taken up."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from app.accounts import NewAccount, add_account
+from app.web import HttpParams, Web
+from rules import passes
+from rules.backtest import alerts_of, newly_missed
+from rules.backtest_jobs import work_off_one
+from rules.backtest_plot import plot_png
+from rules.backtesting import Asked, run_backtest
+from rules.catalog import default_catalog, packaged_texts, parse_files
+from rules.rule_routes import RuleRoutes
+from rules.rule_sets import InForce
+from sql import queries
+from sql.actor import Actor
+from tests.service.rules_rows import NOW, Town, hourly, make_town
+
+CATALOG = default_catalog()
+CONSOLE = Actor("console", "administrator")
+ASKED = Asked(NOW - timedelta(days=20), NOW)
+
+
+@pytest.fixture
+async def town(conn: asyncpg.Connection) -> Town:
+    """A home that leaks 8 L/h for the last ten of twenty days, and one that does not; inspectors confirmed the leak."""
+    town = await make_town(conn)
+    leaking, tight = await town.device("M-1", home=0, pulse_ml=10), await town.device("M-2", home=1, pulse_ml=10)
+    quiet = [0.0] * 6 + [60.0] * 18
+    leak = [litres + 8 for litres in quiet]
+    await town.readings(leaking, hourly(NOW, quiet * 10 + leak * 10))
+    await town.readings(tight, hourly(NOW, quiet * 20))
+    return town
+
+
+async def nothing(_done: int, _devices: int) -> None:
+    """Nobody listens."""
+
+
+def draft(**changes: str) -> dict[str, str]:
+    """The packaged files with some words replaced."""
+    texts = packaged_texts()
+    for name, value in changes.items():
+        texts["window.toml"] = texts["window.toml"].replace(f"{name} = 5 ", f"{name} = {value} ")
+    return texts
+
+
+async def test_a_backtest_finds_what_the_live_service_found(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """The same alert of the same span; it shows on the fifth day of the leak, and the known leak is caught."""
+    await conn.execute(*queries["add_cursors"].bind(stream="readings"))
+    await passes.readings_pass(pool, CATALOG, "D01", NOW, 500, 2000)
+    await conn.execute("UPDATE alert SET confirmed = true WHERE rule_id = 'micro_leak'")
+    live = await conn.fetchrow("SELECT * FROM alert WHERE rule_id = 'micro_leak'")
+    report = await run_backtest(conn, CATALOG, None, ASKED, "UTC", nothing)
+    (leak,) = [one for one in report.alerts if one.rule_id == "micro_leak"]
+    assert (leak.first_at, leak.last_at, leak.severity) == (live["first_at"], live["last_at"], live["severity"])
+    assert (leak.raised_at - leak.first_at) == timedelta(days=5)
+    (known,) = report.leaks
+    assert known.rule_id == "micro_leak"
+    assert report.devices == 2
+    assert plot_png(report).startswith(b"\x89PNG")
+    assert alerts_of(CATALOG.rules, []) == []
+    del town
+
+
+async def test_a_draft_that_misses_a_known_leak_is_told_apart(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Twelve days instead of five: the alert is gone, and the leak that it caught is missed."""
+    await conn.execute(*queries["add_cursors"].bind(stream="readings"))
+    await passes.readings_pass(pool, CATALOG, "D01", NOW, 500, 2000)
+    await conn.execute("UPDATE alert SET confirmed = true WHERE rule_id = 'micro_leak'")
+    slower = parse_files(draft(days="12"))
+    report = await run_backtest(conn, slower, CATALOG, ASKED, "UTC", nothing)
+    assert report.difference is not None
+    assert [one.rule_id for one in report.difference.gone] == ["micro_leak"]
+    assert len(newly_missed(report)) == 1
+    same = await run_backtest(conn, CATALOG, CATALOG, ASKED, "UTC", nothing)
+    assert same.difference is not None
+    assert (len(same.difference.new), len(same.difference.gone)) == (0, 0)
+    assert newly_missed(same) == []
+    del town
+
+
+class Office:
+    """An HTTP client with a token for each role."""
+
+    def __init__(self, client: TestClient[Any, Any], tokens: dict[str, str]) -> None:
+        self._client = client
+        self._tokens = tokens
+
+    async def call(self, method: str, path: str, who: str = "officer", status: int = 200, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._tokens[who]}"}
+        async with self._client.request(method, f"/api/v1{path}", json=body, headers=headers) as response:
+            assert response.status == status, await response.text()
+            return await response.json() if response.content_length else None
+
+
+@pytest.fixture
+async def office(pool: asyncpg.Pool, conn: asyncpg.Connection) -> Any:
+    tokens = {}
+    for role in ("officer", "administrator"):
+        tokens[role] = await add_account(conn, NewAccount(name=role, role=role), CONSOLE, NOW)
+    server = TestServer(Web(pool, HttpParams(), RuleRoutes(pool, CATALOG).table(), None).application())
+    async with TestClient(server) as client:
+        yield Office(client, tokens)
+
+
+async def test_a_set_is_uploaded_checked_and_put_in_force_by_an_administrator(
+    pool: asyncpg.Pool, office: Office
+) -> None:
+    """A mistake names rule and key; an officer may upload but not activate; the services take the set up."""
+    book = InForce(CATALOG)
+    assert (await book.current(pool)).digest == CATALOG.digest
+    wrong = {"files": draft(days="400"), "note": "n"}
+    refused = await office.call("POST", "/rule-sets", body=wrong)
+    assert refused["mistake"] == "rule micro_leak: parameters.days = 400 is outside 1 to 30"
+    kept = await office.call("POST", "/rule-sets", body={"files": draft(days="7"), "note": "fewer visits"})
+    path, why = f"/rule-sets/{kept['digest']}/activation", {"note": "agreed"}
+    await office.call("POST", path, status=403, body=why)
+    await office.call("POST", path, who="administrator", status=204, body=why)
+    assert (await book.current(pool)).rules["micro_leak"]["days"] == 7
+    assert [row["in_force"] for row in await office.call("GET", "/rule-sets")] == [True]
+    await office.call("POST", "/rule-sets/packaged/activation", who="administrator", status=204, body=why)
+    assert (await book.current(pool)).digest == CATALOG.digest
+    await office.call("POST", "/rule-sets/0123/activation", who="administrator", status=404, body=why)
+
+
+async def test_a_backtest_over_http_is_a_job_with_a_report(pool: asyncpg.Pool, office: Office, town: Town) -> None:
+    """Asked for, worked off by the service, read; a wrong draft fails its own job alone."""
+    period = {"since": ASKED.since.isoformat(), "until": ASKED.until.isoformat()}
+    asked = await office.call("POST", "/backtests", body={**period, "files": draft(days="7")})
+    wrong = await office.call("POST", "/backtests", body={**period, "files": draft(days="400")})
+    assert asked["state"] == "queued"
+    assert await work_off_one(pool, CATALOG, "UTC")
+    assert await work_off_one(pool, CATALOG, "UTC")
+    assert not await work_off_one(pool, CATALOG, "UTC")
+    done = await office.call("GET", f"/backtests/{asked['backtest_id']}")
+    assert (done["state"], done["devices_done"], done["devices"]) == ("done", 2, 2)
+    assert done["report"]["difference"]["same"] == 1
+    failed = await office.call("GET", f"/backtests/{wrong['backtest_id']}")
+    assert failed["error"] == "rule micro_leak: parameters.days = 400 is outside 1 to 30"
+    kinds = {one["kind"]: one for one in await office.call("GET", "/rules/kinds")}
+    assert kinds["micro_leak"]["parameters"]["days"]["unit"] == "days"
+    del town
