@@ -27,6 +27,7 @@ from rules.pages import (
     StepDone,
     StreamQuery,
 )
+from rules.rule_sets import InForce
 from rules.stream import AlertStream, Bell
 from sql import audit, queries
 from sql.actor import Actor
@@ -47,7 +48,7 @@ class AlertRoutes:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
-        self._catalog = catalog or default_catalog()
+        self._rules = InForce(catalog or default_catalog())
         self._clock = clock
         self._bell = Bell(pool)
 
@@ -68,7 +69,7 @@ class AlertRoutes:
     async def alerts(self, query: AlertQuery, actor: Actor) -> AlertPage:
         """List alerts, newest first; an area stands for all districts below it, too."""
         async with self._pool.acquire() as conn, conn.transaction(readonly=True):
-            return await list_alerts(conn, self._catalog, query, actor, self._clock())
+            return await list_alerts(conn, await self._rules.current(conn), query, actor, self._clock())
 
     async def geojson(self, query: AlertQuery, actor: Actor) -> web.Response:
         """Alerts as points on a map (RFC 7946), filtered and paged as the list; the open ones unless `state` is given.
@@ -100,13 +101,14 @@ class AlertRoutes:
         proofs = tuple(one.model_dump(exclude_none=True) for one in body.evidence)
         asked = OfficerStep(body.step, actor.name, body.note, body.cause, proofs, body.confirmed)
         async with self._pool.acquire() as conn, conn.transaction():
-            return _done(await deeds.take_step(conn, self._catalog, alert_id, asked, actor, self._clock()))
+            rules = await self._rules.current(conn)
+            return _done(await deeds.take_step(conn, rules, alert_id, asked, actor, self._clock()))
 
     async def acknowledge(self, body: AcknowledgeBody, actor: Actor) -> Acknowledged:
         """Acknowledge many alerts at once, each as by itself; the caller becomes the owner of those without one."""
         async with self._pool.acquire() as conn, conn.transaction():
             done, refused = await deeds.acknowledge_many(
-                conn, self._catalog, body.alert_ids, body.note, actor, self._clock()
+                conn, await self._rules.current(conn), body.alert_ids, body.note, actor, self._clock()
             )
         return Acknowledged(acknowledged=done, refused=refused)
 
@@ -125,6 +127,7 @@ class AlertRoutes:
             row["rule_id"]: RuleFailing(**{name: row[name] for name in RuleFailing.model_fields})
             for row in await self._pool.fetch(*queries["failing_rules"].bind())
         }
+        in_force = await self._rules.current(self._pool)
         return [
             RuleEntry(
                 rule_id=rule.rule_id,
@@ -135,7 +138,7 @@ class AlertRoutes:
                 versions=versions.get(rule.rule_id, []),
                 failing=failing.get(rule.rule_id),
             )
-            for rule in self._catalog.rules.values()
+            for rule in in_force.rules.values()
         ]
 
     async def stream(self, query: StreamQuery, actor: Actor) -> AlertStream:

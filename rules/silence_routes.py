@@ -8,6 +8,7 @@ import asyncpg
 
 from rules import silence_store
 from rules.catalog import Catalog, default_catalog
+from rules.rule_sets import InForce
 from rules.silence_pages import SilenceBody, SilencePage, SilenceQuery, SilenceWhole
 from sql import audit, queries
 from sql.actor import Actor
@@ -27,7 +28,7 @@ class SilenceRoutes:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
-        self._catalog = catalog or default_catalog()
+        self._rules = InForce(catalog or default_catalog())
         self._clock = clock
 
     def table(self) -> list[Route]:
@@ -108,10 +109,11 @@ class SilenceRoutes:
             return _whole(await silence_store.lock_silence(conn, silence_id))
 
     async def _check_rule(self, conn: asyncpg.Connection, rule_id: str | None) -> None:
-        if rule_id is None or rule_id in self._catalog.rules:
+        rules = (await self._rules.current(conn)).rules
+        if rule_id is None or rule_id in rules:
             return
         if not await conn.fetchval(*queries["rule_was_used"].bind(rule_id=rule_id)):
-            raise NotFound(f"rule: there is no rule {rule_id}; there are {', '.join(self._catalog.rules)}")
+            raise NotFound(f"rule: there is no rule {rule_id}; there are {', '.join(rules)}")
 
     async def _lock(self, conn: asyncpg.Connection, silence_id: int, actor: Actor) -> asyncpg.Record:
         row = await silence_store.lock_silence(conn, silence_id)
