@@ -10,8 +10,8 @@ import typer
 
 from app.commands import (
     alerts,
-    campaign,
     backtest,
+    campaign,
     commanding,
     decode,
     desk,
