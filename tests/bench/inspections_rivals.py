@@ -18,7 +18,7 @@ from inspections.planner import finish
 from inspections.routing import Search, make_blocks
 from inspections.timetable import Ground, needs_break
 
-PINNED = ("pyvroom==1.15.2", "ortools==9.15.6755", "numpy==2.3.5")
+PINNED = ("pyvroom==1.15.2", "ortools==9.15.6755", "numpy==2.4.6", "pandas==3.1.1")
 FOLDER = Path(__file__).parents[2] / "var" / "rivals"
 _SCRIPT = Path(__file__).with_name("_rival.py")
 _BLOCK = 6  # measured: the best block size of both
