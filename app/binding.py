@@ -2,7 +2,8 @@
 
 Path parameters by name (`int`, `str`, `date`, `UUID`), `query: Model` from the query string, `body: Model` from JSON,
 `actor: Actor` the caller. What the handler returns decides the answer: a model or a list of models becomes JSON, None
-an empty 204, a response of its own is sent as it is.
+an empty 204, a response of its own is sent as it is. A route of the roles PUBLIC needs no account: it has no caller,
+and a small body.
 """
 
 import inspect
@@ -18,13 +19,14 @@ from aiohttp import web
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from app.problems import FieldError, Problem, invalid
-from sql.actor import Actor
+from sql.actor import PUBLIC, Actor
 
 ROLES = frozenset({"officer", "inspector", "administrator"})
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _BIGINT_MAX = 2**63 - 1
+_PUBLIC_BODY_BYTES_MAX = 4096
 _PATH_TYPES: dict[object, TypeAdapter[Any]] = {
     int: TypeAdapter(Annotated[int, Field(ge=-_BIGINT_MAX, le=_BIGINT_MAX)]),
     str: TypeAdapter(str),
@@ -58,7 +60,12 @@ class Endpoint:
         instance = getattr(self.call, "__self__", None)
         return type(instance).__name__.removesuffix("Routes") if instance is not None else ""
 
-    async def bind(self, request: web.Request, actor: Actor) -> dict[str, Any]:
+    @property
+    def public(self) -> bool:
+        """Whether it needs no account."""
+        return self.roles == PUBLIC
+
+    async def bind(self, request: web.Request, actor: Actor | None) -> dict[str, Any]:
         """Read the handler's arguments from a request; raises Problem naming the field at fault."""
         arguments: dict[str, Any] = {
             name: _read_path(name, adapter, request) for name, adapter in self.path_parameters.items()
@@ -67,6 +74,8 @@ class Endpoint:
         if self.query is not None:
             arguments["query"] = _read_query(self.query, request)
         if self.body is not None:
+            if self.public and (request.content_length is None or request.content_length > _PUBLIC_BODY_BYTES_MAX):
+                raise Problem(413, f"The body must say its length, of at most {_PUBLIC_BODY_BYTES_MAX} bytes.")
             arguments["body"] = await _read_body(self.body, request)
         return arguments
 
@@ -86,13 +95,15 @@ def bind_route(route: Route) -> Endpoint:
     where = f"{method} {path}"
     if not inspect.iscoroutinefunction(call):
         raise BadRoute(f"{where}: the handler is not an async function")
-    if not roles or not roles <= ROLES:
+    if roles != PUBLIC and (not roles or not roles <= ROLES):
         raise BadRoute(f"{where}: roles must be some of {sorted(ROLES)}, got {sorted(roles)}")
     hints = get_type_hints(call, include_extras=True)
     answer_type = hints.pop("return", object)
     names = list(inspect.signature(call).parameters)
     in_path = _PARAMETER.findall(path)
     _check_names(where, names, in_path, hints)
+    if roles == PUBLIC and "actor" in names:
+        raise BadRoute(f"{where}: a public route has no caller, so its handler takes no actor")
     return Endpoint(
         method=method,
         path=path,

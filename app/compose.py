@@ -24,6 +24,7 @@ from ingest.proof_routes import ProofRoutes
 from ingest.routes import IngestRoutes
 from ingest.stranger_routes import StrangerRoutes
 from inspections import campaigning, scheduler
+from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
 from inspections.request_routes import RequestRoutes
@@ -194,6 +195,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *CommandRoutes(pool, settings.commands).table(),
         *InspectionRoutes(pool, settings.roster).table(),
         *CampaignRoutes(pool, settings.roster).table(),
+        *BookingRoutes(pool, settings.roster).table(),
         *RequestRoutes(pool, settings.roster).table(),
         *CaseRoutes(pool, settings.roster).table(),
     ]

@@ -83,14 +83,17 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, definitions: dict[str, Any
     place = f"{endpoint.method} {endpoint.path}"
     lines = (inspect.getdoc(endpoint.call) or endpoint.call.__name__).splitlines()
     roles = sorted(endpoint.roles)
+    may = "Needs no account." if endpoint.public else f"Roles: {', '.join(roles)}."
     operation: dict[str, Any] = {
         "tags": [endpoint.owner],
         "summary": lines[0],
-        "description": "\n".join([*lines[1:], "", f"Roles: {', '.join(roles)}."]).strip(),
+        "description": "\n".join([*lines[1:], "", may]).strip(),
         "x-roles": roles,
         "parameters": [*_path_parameters(endpoint), *_query_parameters(schemas.get((place, "query")), definitions)],
         "responses": _responses(schemas.get((place, "answer"))),
     }
+    if endpoint.public:
+        operation["security"] = []
     if endpoint.body is not None:
         content = {"application/json": {"schema": schemas[place, "body"]}}
         operation["requestBody"] = {"required": True, "content": content}

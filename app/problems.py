@@ -28,6 +28,7 @@ _TITLES = {
     413: "Request too large",
     415: "Unsupported media type",
     422: "Invalid value",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available",
 }

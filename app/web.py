@@ -25,6 +25,8 @@ from app.binding import Endpoint, Route, bind_route
 from app.openapi import document, page
 from app.probes import Probes
 from app.problems import Problem, answer, problem_of
+from app.public_calls import PublicCalls
+from sql.actor import Actor
 
 PREFIX = "/api/v1"
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ _SECONDS = Histogram("gaswarden_http_request_seconds", "Time to answer a request
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 _ACTOR_KEY = web.RequestKey("actor", str)
+_SECRET_PATH_KEY = web.RequestKey("secret_path", bool)
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -49,6 +52,9 @@ class HttpParams(BaseModel):
         None, ge=0, le=65535, description="Own port for /healthz, /readyz and /metrics; unset: on `port`."
     )
     body_bytes_max: int = Field(1_048_576, ge=1024, le=104_857_600, description="Largest request body taken, bytes.")
+    public_per_minute: int = Field(
+        30, ge=1, le=10_000, description="Calls a minute that one address may make without an account (booking)."
+    )
     drain_s: float = Field(10.0, ge=0, le=300, description="Time that running requests get at shutdown, seconds.")
 
 
@@ -62,6 +68,7 @@ class Web:
     def __init__(self, pool: asyncpg.Pool, params: HttpParams, routes: Sequence[Route], probes: Probes | None) -> None:
         self._pool = pool
         self._streams: WeakKeyDictionary[web.StreamResponse, asyncio.Task[None]] = WeakKeyDictionary()
+        self._public_calls = PublicCalls(params.public_per_minute)
         self._endpoints = [bind_route(route) for route in routes]
         described = document(self._endpoints, title="Gaswarden", version=version("gaswarden"), prefix=PREFIX)
         self._document = described
@@ -81,9 +88,7 @@ class Web:
 
     def _handler(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            actor = await authenticate(self._pool, request)
-            request[_ACTOR_KEY] = actor.name
-            require_role(actor, endpoint.roles)
+            actor = await self._caller(endpoint, request)
             arguments = await endpoint.bind(request, actor)
             response = endpoint.respond(await endpoint.call(**arguments))
             if not isinstance(response, web.Response):
@@ -91,6 +96,17 @@ class Web:
             return response
 
         return handle
+
+    async def _caller(self, endpoint: Endpoint, request: web.Request) -> Actor | None:
+        """Who calls, allowed to; nobody on a public route, which is called so often from one address and no more."""
+        if endpoint.public:
+            request[_SECRET_PATH_KEY] = True
+            self._public_calls.count(request.remote or "", time.monotonic())
+            return None
+        actor = await authenticate(self._pool, request)
+        request[_ACTOR_KEY] = actor.name
+        require_role(actor, endpoint.roles)
+        return actor
 
     async def _end_streams(self, _application: web.Application) -> None:
         """At shutdown: a response that never ends by itself is not waited for."""
@@ -137,12 +153,18 @@ def _account_for(request: web.Request, status: int, duration_s: float) -> None:
     write(
         "request",
         method=request.method,
-        path=request.path,
+        path=_shown_path(request),
         status=status,
         duration_ms=round(duration_s * 1000, 1),
         actor=request.get(_ACTOR_KEY),
         remote=request.remote,
     )
+
+
+def _shown_path(request: web.Request) -> str:
+    """The path for the log; that of a public route holds a token, so only its pattern."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None and request.get(_SECRET_PATH_KEY) else request.path
 
 
 @web.middleware
@@ -153,7 +175,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         problem = problem_of(error)
         if problem is None:
-            log.exception("request failed", method=request.method, path=request.path)
+            log.exception("request failed", method=request.method, path=_shown_path(request))
             problem = Problem(500, "Something went wrong here; the request id names it in our log.")
         elif problem.status == 503 or isinstance(error, asyncpg.DataError):
             log.warning("request refused", reason=problem.detail, error=repr(error))

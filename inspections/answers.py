@@ -4,11 +4,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, field_validator
 
-from inspections.model import Constraint, DutyKind, Result
+from inspections.model import Constraint, DutyKind, Result, UserClass
 
 Limit = Annotated[int, Field(ge=1, le=500, description="Most items of this page.")]
+
+ItemCode = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Shape(BaseModel):
@@ -132,6 +134,15 @@ class OutcomeReport(Shape):
     at: AwareDatetime = Field(description="When at the door, by the inspector's clock.")
     hazards: list[HazardReport] = Field(default=[], max_length=50)
     note: str | None = Field(None, max_length=4000)
+    answers: dict[ItemCode, StrictBool | FiniteFloat | Literal["not_seen", "not_applicable"]] | None = Field(
+        None, max_length=200, description="The checklist by item code; hazards follow from the answers."
+    )
+    unseen: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default=[], max_length=50, description="partial: the rooms, appliances or items that were not seen."
+    )
+    notice_card: str | None = Field(
+        None, pattern=r"^[0-9A-Z]{6,16}$", description="The number of the notice card that was left."
+    )
 
     @field_validator("note")
     @classmethod
@@ -150,6 +161,25 @@ class HazardReceipt(Shape):
     due_on: date
 
 
+class NextAttemptAnswer(Shape):
+    """When to try again: not before a day, best between two local hours, and why."""
+
+    not_before: date
+    from_hour: int
+    to_hour: int
+    chance: float
+    reason: str
+
+
+class FollowUp(Shape):
+    """What a report led to: which attempt in a row it was, the next one, cases opened, and what the report lacks."""
+
+    attempt: int | None = None
+    next_attempt: NextAttemptAnswer | None = None
+    case_ids: list[int] = []
+    lacking: list[str] = []
+
+
 class OutcomeReceipt(Shape):
     """The answer to a report; the same for every repeat of it. Visited and entered are different facts."""
 
@@ -164,6 +194,33 @@ class OutcomeReceipt(Shape):
     duties_done: list[int]
     hazards: list[HazardReceipt]
     hazards_closed: list[int]
+    checklist_version: str | None
+    unseen: list[str]
+    follow_up: FollowUp = Field(description="What was decided beside, at the moment of the report.")
+
+
+class ChecklistItem(Shape):
+    """A question to ask at the door."""
+
+    code: str
+    en: str
+    zh: str
+    kind: Literal["yes_no", "number"]
+    unit: str | None
+    mandatory: bool
+    hazard: str | None = Field(description="The hazard that an answer may mean.")
+    hazard_if: Literal["yes", "no"] | None
+    above: float | None
+    below: float | None
+    source: str
+
+
+class ChecklistAnswer(Shape):
+    """The questions of a user class, in order."""
+
+    user_class: UserClass
+    version: str
+    items: list[ChecklistItem]
 
 
 class DutyAnswer(Shape):

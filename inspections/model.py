@@ -13,7 +13,7 @@ from typing import Literal
 UserClass = Literal["household", "commercial", "industrial"]
 DutyKind = Literal["periodic", "alert", "recheck", "appointment", "request"]
 Constraint = Literal["skill", "area", "window", "shift", "capacity", "crowded_out"]
-Result = Literal["passed", "hazard_found", "no_access", "refused"]
+Result = Literal["passed", "hazard_found", "recheck_passed", "partial", "no_access", "refused"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Outcomes in SQL: read what a visit is about, write everything its outcome decides, in the caller's transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -53,6 +53,10 @@ class Reported:
     note: str | None
     body: dict[str, Any]
     actor: str
+    checklist_version: str | None = None
+    answers: dict[str, Any] | None = None
+    unseen: tuple[str, ...] = ()
+    follow_up: dict[str, Any] = field(default_factory=dict)
 
 
 async def lock_visit(conn: asyncpg.Connection, visit_id: int) -> PlannedVisit:
@@ -82,6 +86,29 @@ async def duties_of_visit(conn: asyncpg.Connection, visit_id: int) -> list[Duty]
     return [Duty(**row) for row in await conn.fetch(*queries["duties_of_visit"].bind(visit_id=visit_id))]
 
 
+async def planned_periodic(conn: asyncpg.Connection, visit_id: int) -> bool:
+    """Whether the visit was planned as a full inspection."""
+    found: bool = await conn.fetchval(*queries["planned_periodic"].bind(visit_id=visit_id))
+    return found
+
+
+async def tried_in_a_row(conn: asyncpg.Connection, premises_id: int, at: datetime) -> list[datetime]:
+    """When visits before a moment did not get in, since the last that did, oldest first."""
+    return [row["at"] for row in await conn.fetch(*queries["tried_in_a_row"].bind(premises_id=premises_id, at=at))]
+
+
+async def entered_since(conn: asyncpg.Connection, premises_id: int, at: datetime) -> bool:
+    """Whether somebody got in after a moment."""
+    found: bool = await conn.fetchval(*queries["entered_since"].bind(premises_id=premises_id, at=at))
+    return found
+
+
+async def shift_hours(conn: asyncpg.Connection) -> tuple[int, int]:
+    """The hours between which anybody works, local; the whole day when nobody does."""
+    row = await conn.fetchrow(*queries["shift_hours"].bind())
+    return (0, 24) if row is None or row["from_hour"] is None else (row["from_hour"], row["to_hour"])
+
+
 async def open_hazards(conn: asyncpg.Connection, premises_id: int) -> list[KnownHazard]:
     """The door's open hazards."""
     return [KnownHazard(**row) for row in await conn.fetch(*queries["open_hazards"].bind(premises_id=premises_id))]
@@ -95,7 +122,7 @@ async def record_outcome(
     await conn.execute(
         *queries["finish_duties"].bind(duty_ids=list(decision.done), outcome_id=outcome_id, at=reported.received_at)
     )
-    await retry_duties(conn, decision, reported.at)
+    await put_off_duties(conn, decision, visit.visit_id, reported.at)
     await conn.execute(
         *queries["close_hazards"].bind(
             hazard_ids=list(decision.closed_hazards), outcome_id=outcome_id, at=reported.received_at
@@ -108,8 +135,35 @@ async def record_outcome(
         new.append(NewDuty(visit.premises_id, "periodic", due_on, mandatory=False, reason=reason))
         await conn.execute(*queries["mark_entered"].bind(premises_id=visit.premises_id, entered_on=visited_on))
     await open_duties(conn, new, reported.received_at)
+    await _settle_order(conn, visit, outcome_id, reported, decision, visited_on)
     await conn.execute(*queries["announce_outcome"].bind(outcome_id=outcome_id))
     return outcome_id
+
+
+async def _settle_order(
+    conn: asyncpg.Connection,
+    visit: PlannedVisit,
+    outcome_id: int,
+    reported: Reported,
+    decision: Decision,
+    visited_on: date,
+) -> None:
+    """What would differ had reports of this door come in another order: made equal."""
+    if decision.next_periodic is not None:
+        due_on, reason = decision.next_periodic
+        await conn.execute(
+            *queries["move_next_periodic"].bind(
+                premises_id=visit.premises_id, visit_id=visit.visit_id, due_on=due_on, reason=reason
+            )
+        )
+    if decision.seen_again:
+        await conn.execute(
+            *queries["date_hazards_back"].bind(
+                hazard_ids=list(decision.seen_again), found_at=reported.at, found_on=visited_on
+            )
+        )
+    if decision.hazards:
+        await conn.execute(*queries["close_minor_hazards"].bind(outcome_id=outcome_id, at=reported.received_at))
 
 
 async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported) -> int:
@@ -127,6 +181,10 @@ async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: R
                 note=reported.note,
                 body=reported.body,
                 actor=reported.actor,
+                checklist_version=reported.checklist_version,
+                answers=reported.answers,
+                unseen=list(reported.unseen),
+                follow_up=reported.follow_up,
             )
         )
     except asyncpg.UniqueViolationError as error:
@@ -134,19 +192,19 @@ async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: R
     return outcome_id
 
 
-async def retry_duties(conn: asyncpg.Connection, decision: Decision, at: datetime) -> None:
-    """Put off the duties that this visit did not satisfy."""
+async def put_off_duties(conn: asyncpg.Connection, decision: Decision, visit_id: int, at: datetime) -> None:
+    """Put off the duties that this visit did not satisfy, and count their attempts anew: reports come in any order."""
     rows = [
         {
             "duty_id": retry.duty_id,
             "not_before": retry.not_before.isoformat(),
             "due_on": retry.due_on.isoformat(),
-            "attempt": retry.attempt,
         }
         for retry in decision.retries
     ]
     if rows:
-        await conn.execute(*queries["retry_duties"].bind(rows=rows, at=at))
+        await conn.execute(*queries["put_off_duties"].bind(rows=rows, at=at))
+    await conn.execute(*queries["recount_attempts"].bind(visit_id=visit_id))
 
 
 async def _record_hazard(

@@ -1,6 +1,8 @@
 """What a visit's outcome means: duties done or tried again, hazards found or closed, re-checks, the next cycle.
 
-*Visited* and *entered* are different facts: only passed and hazard_found got in, only they satisfy a duty.
+*Visited* and *entered* are different facts: no_access and refused did not get in and satisfy nothing. A re-check that
+passed satisfies re-checks only: whoever inspected everything reports passed. A partial visit got in but did not see
+all: what it found counts, and every duty but the appointment stays open for the rest.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,8 @@ from inspections.cycle import Cycles, DoorFacts, next_attempt, next_due
 from inspections.hazards import HazardCatalogue, HazardKind
 from inspections.model import Duty, Result
 
-_ENTERED = frozenset({"passed", "hazard_found"})
+_ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
+_MAY_FIND = frozenset({"hazard_found", "partial"})
 
 
 class InvalidOutcome(Exception):
@@ -74,13 +77,14 @@ class Decision:
     hazards: tuple[NewHazard, ...]
     closed_hazards: tuple[int, ...]
     next_periodic: tuple[date, str] | None
+    seen_again: tuple[int, ...] = ()
 
 
 def check_report(result: Result, findings: Sequence[Finding], catalogue: HazardCatalogue) -> None:
     """Refuse a report that contradicts itself; raises InvalidOutcome naming the field."""
     if result == "hazard_found" and not findings:
         raise InvalidOutcome("hazards", "hazard_found needs at least one hazard")
-    if result != "hazard_found" and findings:
+    if result not in _MAY_FIND and findings:
         raise InvalidOutcome("hazards", f"a visit that ended {result} lists no hazards")
     for finding in findings:
         if finding.code not in catalogue.kinds:
@@ -98,23 +102,41 @@ def decide(
     visited_on: date,
     cycles: Cycles,
     catalogue: HazardCatalogue,
+    *,
+    planned_periodic: bool = False,
 ) -> Decision:
-    """Decide what follows. `duties` are the visit's duties still open, `known` the door's open hazards."""
+    """Decide what follows. `duties` are the visit's duties still open, `known` the door's open hazards.
+
+    `planned_periodic`: the visit was planned as a full inspection, even if another visit has done that duty since.
+    """
     if result not in _ENTERED:
         return _not_entered(duties, visited_on, cycles)
+    if result == "recheck_passed" and not any(duty.kind == "recheck" for duty in duties):
+        raise InvalidOutcome("result", "this visit has no open re-check that could pass")
     found = {finding.code for finding in findings}
     closed = _closed(result, duties, known, found)
-    persisting = {duty.duty_id for duty in duties if duty.kind == "recheck" and duty.hazard_id not in closed}
     codes_known = {hazard.code for hazard in known if hazard.hazard_id not in closed}
-    inspected = any(duty.kind == "periodic" for duty in duties)  # a visit for an alert is no full inspection
+    staying = {duty.duty_id for duty in duties if _stays(result, duty, closed)}
+    full = result in {"passed", "hazard_found"}
+    inspected = full and (planned_periodic or any(duty.kind == "periodic" for duty in duties))
     return Decision(
         entered=True,
-        done=tuple(duty.duty_id for duty in duties if duty.duty_id not in persisting),
-        retries=tuple(_again(duty, visited_on, catalogue) for duty in duties if duty.duty_id in persisting),
+        done=tuple(duty.duty_id for duty in duties if duty.duty_id not in staying),
+        retries=tuple(_again(duty, visited_on, catalogue, found, cycles) for duty in duties if duty.duty_id in staying),
         hazards=tuple(_new(f, catalogue, visited_on) for f in findings if f.code not in codes_known),
         closed_hazards=closed,
         next_periodic=next_due(cycles.of(facts, visited_on), visited_on, visited_on) if inspected else None,
+        seen_again=tuple(hazard.hazard_id for hazard in known if hazard.code in found),
     )
+
+
+def _stays(result: Result, duty: Duty, closed: tuple[int, ...]) -> bool:
+    """Whether a duty stays open although somebody got in."""
+    if duty.kind == "recheck":
+        return duty.hazard_id not in closed
+    if duty.kind == "appointment":
+        return False
+    return result in {"recheck_passed", "partial"}
 
 
 def _not_entered(duties: Sequence[Duty], visited_on: date, cycles: Cycles) -> Decision:
@@ -131,14 +153,24 @@ def _closed(result: Result, duties: Sequence[Duty], known: Sequence[KnownHazard]
 
     A minor hazard (grade 3) has no re-check of its own: the next visit looks again.
     """
+    if result == "partial":
+        return ()  # what was not found may not have been seen
     rechecked = {duty.hazard_id for duty in duties if duty.kind == "recheck"}
     gone = [hazard for hazard in known if hazard.hazard_id in rechecked and hazard.code not in found]
     minor = [hazard for hazard in known if result == "passed" and hazard.grade == 3 and hazard not in gone]
     return tuple(sorted(hazard.hazard_id for hazard in [*gone, *minor]))
 
 
-def _again(duty: Duty, visited_on: date, catalogue: HazardCatalogue) -> Retry:
-    """A re-check that found the hazard still there: a new deadline, the same hazard and duty."""
+def _again(duty: Duty, visited_on: date, catalogue: HazardCatalogue, found: set[str], cycles: Cycles) -> Retry:
+    """A duty that somebody got in for and that stays: no attempt is counted.
+
+    A re-check that found the hazard still there has a new deadline, the same hazard and duty; everything else keeps its
+    due day and is tried again as after a visit that did not get in.
+    """
+    if duty.kind != "recheck" or duty.hazard_code not in found:
+        rules = cycles.no_access
+        wait_days = rules.mandatory_retry_days if duty.mandatory else rules.retry_days
+        return Retry(duty.duty_id, visited_on + timedelta(days=wait_days), duty.due_on, attempt=False)
     kind = catalogue.kinds.get(duty.hazard_code or "")
     due = visited_on + timedelta(days=kind.deadline_days if kind else 1)
     return Retry(duty.duty_id, visited_on + timedelta(days=1), due, attempt=False)

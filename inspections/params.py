@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
 from inspections.access_rates import AccessRates
+from inspections.booking import Offer
 from inspections.campaign_params import CampaignParams
 from inspections.candidates import CallRules
 from inspections.cycle import Cycles
@@ -91,6 +92,19 @@ class RosterParams(BaseModel):
         60.0, gt=0, le=86_400, description="How often overdue requests and cases are looked at."
     )
     hazards_file: Path | None = Field(None, description="Own catalogue instead of inspections/hazards.toml.")
+    checklists_file: Path | None = Field(None, description="Own checklists instead of inspections/checklists.toml.")
+    checklist: Literal["asked", "required"] = Field(
+        "asked", description="Whether a full inspection without answers is taken (the receipt names it) or refused."
+    )
+    card_days: int = Field(60, ge=1, le=365, description="How long a notice card's token opens booking, days.")
+    booking_lead_days: int = Field(
+        2, ge=1, le=30, description="Residents book from so many days ahead, so that rosters are planned around it."
+    )
+    booking_days: int = Field(14, ge=1, le=90, description="For how many days windows are offered.")
+    booking_window_h: int = Field(2, ge=1, le=12, description="Length of a window that a resident books, hours.")
+    booking_per_inspector: int = Field(
+        2, ge=1, le=20, description="Most promised visits in a window for each inspector at work then."
+    )
 
     @field_validator("city_timezone")
     @classmethod
@@ -111,6 +125,11 @@ class RosterParams(BaseModel):
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.city_timezone)
+
+    @property
+    def offer(self) -> Offer:
+        """How windows are offered to residents."""
+        return Offer(self.booking_lead_days, self.booking_days, self.booking_window_h, self.booking_per_inspector)
 
     @property
     def travel(self) -> Travel:

@@ -1,17 +1,25 @@
 """Takes a report from the door: decides what follows and writes all of it in one transaction."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from inspections import outcome_store as store
-from inspections.cycle import load_cycles
+from inspections.access_rates import AccessRates
+from inspections.attempts import NextAttempt, advise, put_off
+from inspections.booking_store import leave_card
+from inspections.cases import load_cases
+from inspections.checklists import Answer, Checklists, check_answers, joined, load_checklists
+from inspections.cycle import Cycles, load_cycles
 from inspections.hazards import load_hazards
-from inspections.model import Result
-from inspections.outcomes import Finding, InvalidOutcome, check_report, decide
+from inspections.model import Duty, Result
+from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
+from inspections.request_store import open_case
 from inspections.wallclock import local_day
 from sql import audit
 from sql.actor import Actor
@@ -19,6 +27,41 @@ from sql.errors import NotFound
 
 _AHEAD_MAX = timedelta(minutes=10)
 _BEHIND_MAX = timedelta(minutes=10)
+_ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
+_FULL = frozenset({"passed", "hazard_found"})
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a report says beside its result: answers, what was not seen, the card that was left."""
+
+    answers: Mapping[str, Answer] | None = None
+    unseen: tuple[str, ...] = ()
+    notice_card: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Follow:
+    """What the receipt says beside the facts of the tables."""
+
+    lacking: tuple[str, ...] = ()
+    attempt: int | None = None
+    advice: NextAttempt | None = None
+    cases: list[int] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {"lacking": list(self.lacking), "case_ids": self.cases}
+        if self.attempt is not None:
+            said["attempt"] = self.attempt
+        if self.advice is not None:
+            said["next_attempt"] = {
+                "not_before": self.advice.not_before.isoformat(),
+                "from_hour": self.advice.from_hour,
+                "to_hour": self.advice.to_hour,
+                "chance": round(self.advice.chance, 3),
+                "reason": self.advice.reason,
+            }
+        return said
 
 
 async def report_outcome(
@@ -33,32 +76,50 @@ async def report_outcome(
     params: RosterParams,
     actor: Actor,
     received_at: datetime,
+    *,
+    details: Details | None = None,
+    rates: AccessRates | None = None,
 ) -> asyncpg.Record:
     """Record an outcome and return its receipt; the same report again returns the same receipt.
 
+    `rates`: what was learned of doors that open, for the advice after a visit that did not get in.
     Raises NotFound for a visit that is not the caller's to report, Conflict when the report contradicts an earlier one,
     InvalidOutcome when it contradicts the catalogue or itself. Runs in the caller's transaction.
     """
+    details = details or Details()
     visit = await store.lock_visit(conn, visit_id)
     _may_report(actor, visit)
     repeated = await store.repeated_outcome(conn, visit_id, client_id, body)
     if repeated is not None:
         return await store.outcome_receipt(conn, repeated)
-    if at > received_at + _AHEAD_MAX:
-        raise InvalidOutcome("at", "lies more than ten minutes ahead of our clock")
-    if at < visit.planned_at - _BEHIND_MAX:
-        raise InvalidOutcome("at", f"lies before {visit.planned_at:%Y-%m-%d %H:%M} UTC, when this visit was planned")
+    _check_time(at, visit, received_at)
     catalogue = load_hazards(params.hazards_file)
+    lists = load_checklists(catalogue, params.checklists_file)
+    periodic = await store.planned_periodic(conn, visit_id)
+    findings, unseen, lacking = _checked(visit, result, findings, details, lists, periodic, params)
     check_report(result, findings, catalogue)
     duties = await store.duties_of_visit(conn, visit_id)
     known = await store.open_hazards(conn, visit.premises_id)
     visited_on = local_day(at, params.zone)
     cycles = load_cycles(params.cycles_file)
-    decision = decide(result, findings, duties, known, visit.facts, visited_on, cycles, catalogue)
-    reported = store.Reported(client_id, result, at, received_at, note, body, actor.name)
+    decision = decide(
+        result, findings, duties, known, visit.facts, visited_on, cycles, catalogue, planned_periodic=periodic
+    )
+    follow = _Follow(lacking)
+    if not decision.entered:
+        decision, follow = await _try_again(conn, visit, result, at, decision, duties, cycles, params, rates, lacking)
+    reported = store.Reported(
+        client_id, result, at, received_at, note, body, actor.name,
+        lists.version if details.answers is not None else None,
+        dict(details.answers) if details.answers is not None else None, unseen, follow.as_json(),
+    )  # fmt: skip
     outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on)
-    details = {"outcome_id": outcome_id, "result": result, "premises": visit.premises}
-    await audit.record(conn, actor, "outcome.report", f"visit:{visit_id}", details, received_at)
+    if details.notice_card is not None:
+        await leave_card(
+            conn, details.notice_card, visit.premises_id, outcome_id, at + timedelta(days=params.card_days)
+        )
+    said = {"outcome_id": outcome_id, "result": result, "premises": visit.premises}
+    await audit.record(conn, actor, "outcome.report", f"visit:{visit_id}", said, received_at)
     return await store.outcome_receipt(conn, outcome_id)
 
 
@@ -67,3 +128,96 @@ def _may_report(actor: Actor, visit: store.PlannedVisit) -> None:
     own = actor.role != "inspector" or actor.inspector_code == visit.inspector
     if not own or not actor.covers(visit.area):
         raise NotFound(f"visit {visit.visit_id} does not exist")
+
+
+def _check_time(at: datetime, visit: store.PlannedVisit, received_at: datetime) -> None:
+    if at > received_at + _AHEAD_MAX:
+        raise InvalidOutcome("at", "lies more than ten minutes ahead of our clock")
+    if at < visit.planned_at - _BEHIND_MAX:
+        raise InvalidOutcome("at", f"lies before {visit.planned_at:%Y-%m-%d %H:%M} UTC, when this visit was planned")
+
+
+def _checked(
+    visit: store.PlannedVisit,
+    result: Result,
+    findings: Sequence[Finding],
+    details: Details,
+    lists: Checklists,
+    periodic: bool,
+    params: RosterParams,
+) -> tuple[list[Finding], tuple[str, ...], tuple[str, ...]]:
+    """The hazards said and derived, what was not seen, and what the report lacks."""
+    unseen = details.unseen
+    derived: tuple[Finding, ...] = ()
+    lacking: tuple[str, ...] = ()
+    if result not in _ENTERED and details.answers:
+        raise InvalidOutcome("answers", f"a visit that ended {result} answers no checklist")
+    if details.notice_card is not None and result in _ENTERED:
+        raise InvalidOutcome("notice_card", "is left where nobody was met or entry was refused")
+    if details.answers is not None and result in _ENTERED - {"recheck_passed"}:
+        checked = check_answers(lists.of(visit.user_class), details.answers, result)
+        derived = checked.findings
+        unseen = (*unseen, *(code for code in checked.unseen if code not in unseen))
+    elif periodic and result in _FULL:
+        if params.checklist == "required":
+            first = next(code for code, item in lists.of(visit.user_class).items() if item.mandatory)
+            raise InvalidOutcome(f"answers.{first}", "is mandatory: a full inspection answers the checklist")
+        lacking = ("answers",)
+    if result == "partial" and not unseen:
+        raise InvalidOutcome("unseen", "a partial visit says which rooms, appliances or items were not seen")
+    if result != "partial" and unseen:
+        raise InvalidOutcome("unseen", f"a visit that ended {result} lists nothing unseen: report partial")
+    return joined(findings, derived), unseen, lacking
+
+
+async def _try_again(
+    conn: asyncpg.Connection,
+    visit: store.PlannedVisit,
+    result: Result,
+    at: datetime,
+    decision: Decision,
+    duties: list[Duty],
+    cycles: Cycles,
+    params: RosterParams,
+    rates: AccessRates | None,
+    lacking: tuple[str, ...],
+) -> tuple[Decision, _Follow]:
+    """Nobody got in: another time of day and weekday, and a case after the last attempt or a refusal."""
+    earlier = await store.tried_in_a_row(conn, visit.premises_id, at)
+    attempt = len(earlier) + 1
+    advice = None
+    waiting = [retry.not_before for retry in decision.retries if retry.attempt]
+    if waiting:
+        from_hour, to_hour = await store.shift_hours(conn)
+        best = (rates or AccessRates()).best_times(
+            visit.user_class, visit.area, attempt, from_hour=from_hour, to_hour=to_hour
+        )
+        tried = [moment.astimezone(params.zone) for moment in (*earlier, at)]
+        advice = advise(cycles.no_access, tried, best, max(waiting))
+    cases = await _open_case(conn, visit, result, at, attempt, cycles, params)
+    return put_off(decision, duties, advice), _Follow(lacking, attempt, advice, cases)
+
+
+async def _open_case(
+    conn: asyncpg.Connection,
+    visit: store.PlannedVisit,
+    result: Result,
+    at: datetime,
+    attempt: int,
+    cycles: Cycles,
+    params: RosterParams,
+) -> list[int]:
+    """Open what a person must settle: entry refused, or nobody met at the last attempt."""
+    day: date = local_day(at, params.zone)
+    if result == "no_access" and attempt < cycles.no_access.attempts_max:
+        return []
+    if await store.entered_since(conn, visit.premises_id, at):
+        return []
+    title = (
+        f"entry refused on {day.isoformat()}"
+        if result == "refused"
+        else f"{attempt} visits in a row did not get in, the last on {day.isoformat()}"
+    )
+    catalogue = load_cases(params.cases_file)
+    case_id = await open_case(conn, catalogue, result, visit.premises_id, visit.area, title, "inspections", at)
+    return [] if case_id is None else [case_id]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args
 
 import asyncpg
 from aiohttp import web
@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from inspections import store, views
 from inspections.answers import (
+    ChecklistAnswer,
     DayAnswer,
     DutyPage,
     DutyQuery,
@@ -27,11 +28,15 @@ from inspections.answers import (
     RosterQuery,
     RunAnswer,
 )
+from inspections.checklists import load_checklists
 from inspections.day_routes import RosterDayRoutes
-from inspections.outcomes import Finding, InvalidOutcome
+from inspections.hazards import load_hazards
+from inspections.learned import LearnedRates
+from inspections.model import UserClass
+from inspections.outcomes import InvalidOutcome
 from inspections.params import RosterParams
 from inspections.planning import plan_day
-from inspections.reporting import report_outcome
+from inspections.reports import checklist_answer, take_report
 from inspections.sheet import roster_csv
 from inspections.worker import PlanningFailed
 from sql import audit
@@ -49,6 +54,7 @@ class InspectionRoutes:
     def __init__(self, pool: asyncpg.Pool, params: RosterParams) -> None:
         self._pool = pool
         self._params = params
+        self._learned = LearnedRates(pool, params.zone)
 
     def table(self) -> list[Route]:
         """Method, path, roles and handler of each route; fixed paths before those with a parameter."""
@@ -59,6 +65,7 @@ class InspectionRoutes:
             *RosterDayRoutes(self._pool, self._params).table(),
             ("GET", "/rosters/{day}/{inspector}", _EVERYBODY, self.roster),
             ("POST", "/visits/{visit_id}/outcome", frozenset({"inspector", "officer"}), self.outcome),
+            ("GET", "/checklists/{user_class}", _EVERYBODY, self.checklist),
             ("GET", "/premises/{code}", _OFFICE, self.premises),
             ("GET", "/duties", _OFFICE, self.duties),
         ]
@@ -124,28 +131,21 @@ class InspectionRoutes:
 
     async def outcome(self, visit_id: int, body: OutcomeReport, actor: Actor) -> OutcomeReceipt:
         """Report what happened at a door; repeat unchanged until a receipt comes."""
-        findings = [Finding(hazard.code, hazard.note) for hazard in body.hazards]
+        at = datetime.now(UTC)
+        rates = await self._learned.rates(at) if body.result in {"no_access", "refused"} else None
         with _naming_the_field():
-            receipt = await self._report(visit_id, body, findings, actor)
+            async with self._pool.acquire() as conn, conn.transaction():
+                receipt = await take_report(conn, visit_id, body, self._params, actor, at, rates)
         return OutcomeReceipt.model_validate(dict(receipt))
 
-    async def _report(
-        self, visit_id: int, body: OutcomeReport, findings: list[Finding], actor: Actor
-    ) -> asyncpg.Record:
-        async with self._pool.acquire() as conn, conn.transaction():
-            return await report_outcome(
-                conn,
-                visit_id,
-                body.client_id,
-                body.result,
-                body.at,
-                findings,
-                body.note,
-                body.model_dump(mode="json"),
-                self._params,
-                actor,
-                datetime.now(UTC),
-            )
+    async def checklist(self, user_class: str) -> ChecklistAnswer:
+        """What to ask at the door of a user class, in English and Chinese, and which answer means which hazard."""
+        known: tuple[UserClass, ...] = get_args(UserClass)
+        found = next((name for name in known if name == user_class), None)
+        if found is None:
+            raise NotFound(f"there is no user class {user_class}; there are {', '.join(known)}")
+        lists = load_checklists(load_hazards(self._params.hazards_file), self._params.checklists_file)
+        return checklist_answer(lists, found)
 
     async def premises(self, code: str, actor: Actor) -> PremisesAnswer:
         """A door with its duties, visits, outcomes, hazards and alerts."""

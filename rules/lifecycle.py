@@ -63,6 +63,7 @@ _STEPS = {
 """Each step: the state it leads to (None: it stays) and the states it may be taken from."""
 
 STEPS = tuple(_STEPS)
+_ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
 _MOMENTS = ("acknowledged_at", "owned_at", "dispatched_at", "on_site_at", "made_safe_at")
 
 
@@ -369,7 +370,8 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
     """Step on what an inspector found on the duty that the alert caused.
 
     Passed: verified, unless the condition was seen after the visit, even if it cleared since. Hazard found: confirmed,
-    and verified when every hazard of that visit has passed its re-check, unless seen after that. Not entered: noted.
+    and verified when every hazard of that visit has passed its re-check, unless seen after that. A partial visit
+    confirms by what it found and never ends the alert: the rest was not seen. Not entered, or only a re-check: noted.
     """
     evidence: Json = {
         "outcome_id": visit.outcome_id,
@@ -384,7 +386,7 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
     if mended:
         after = alert.changed(state="verified", confirmed=True, closed_at=now)
         return _by_inspections(alert, after, Reason.RECHECK_PASSED, "verified", visit, evidence)
-    if visit.result == "hazard_found":
+    if visit.result == "hazard_found" or (visit.result == "partial" and visit.hazards):
         after = alert.changed(confirmed=True)
         return _by_inspections(alert, after, Reason.HAZARD_FOUND, "confirmed", visit, evidence)
     if visit.result == "passed":
@@ -395,7 +397,7 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
 
 def _with_visit(alert: Alert, visit: Inspection) -> Alert:
     """Whoever got in was on site, whatever the desk has written down so far."""
-    entered = visit.result in {"passed", "hazard_found"} and visit.at >= alert.raised_at
+    entered = visit.result in _ENTERED and visit.at >= alert.raised_at
     return alert.changed(on_site_at=visit.at) if entered and alert.on_site_at is None else alert
 
 

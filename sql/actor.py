@@ -27,3 +27,7 @@ class Actor:
 
 RULES = Actor("rules", "service")
 INSPECTIONS = Actor("inspections", "service")
+RESIDENT = Actor("resident", "resident")
+
+PUBLIC = frozenset({"public"})
+"""The roles of a route that needs no account: its handler gets no actor and shows no personal data."""

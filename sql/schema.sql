@@ -822,13 +822,19 @@ CREATE TABLE outcome (
     visit_id     bigint NOT NULL CONSTRAINT outcome_visit_key UNIQUE REFERENCES visit,
     premises_id  int NOT NULL REFERENCES premises,
     inspector_id int NOT NULL REFERENCES inspector,
-    result       text NOT NULL CHECK (result IN ('passed', 'hazard_found', 'no_access', 'refused')),
-    entered      boolean NOT NULL GENERATED ALWAYS AS (result IN ('passed', 'hazard_found')) STORED,
+    result       text NOT NULL CONSTRAINT outcome_result_check CHECK (result IN
+                     ('passed', 'hazard_found', 'recheck_passed', 'partial', 'no_access', 'refused')),
     at           timestamptz NOT NULL,                   -- at the door, by the inspector's clock
     received_at  timestamptz NOT NULL,
     note         text,
     body         jsonb NOT NULL,                         -- the report as sent, for a retry with the same client_id
-    actor        text NOT NULL
+    actor        text NOT NULL,
+    entered      boolean NOT NULL
+                     GENERATED ALWAYS AS (result IN ('passed', 'hazard_found', 'recheck_passed', 'partial')) STORED,
+    checklist_version text,                              -- of checklists.toml, when questions were answered
+    answers      jsonb,                                  -- by item code
+    unseen       text[] NOT NULL DEFAULT '{}',           -- partial: rooms, appliances or items that were not seen
+    follow_up    jsonb NOT NULL DEFAULT '{}'             -- what the receipt says beside: attempt, next attempt, cases, what lacks
 );
 CREATE INDEX outcome_premises_idx ON outcome (premises_id);
 
@@ -1038,6 +1044,24 @@ CREATE TABLE compound_notice (
 );
 -- serves: notices that are out, by the day of the visits
 CREATE INDEX compound_notice_day_idx ON compound_notice (day);
+
+-- ============================================================================ at the door (written by: inspections)
+
+-- Notice card: left where nobody opened; its token lets the resident of that one door book a window without an account.
+-- Issued in the office before anybody knows for which door, so that it can be left offline.
+CREATE TABLE notice_card (
+    card_no      text PRIMARY KEY,                       -- printed, read aloud, typed: no secret
+    token_hash   bytea NOT NULL CONSTRAINT notice_card_token_key UNIQUE,  -- SHA-256 of 160 random bits; the token is shown once
+    issued_at    timestamptz NOT NULL,
+    issued_by    text NOT NULL,
+    premises_id  int REFERENCES premises,                -- the door where it was left
+    outcome_id   bigint REFERENCES outcome,              -- the visit that left it
+    expires_at   timestamptz,                            -- from when on its token opens nothing
+    duty_id      bigint REFERENCES duty,                 -- the appointment booked with it
+    CHECK ((premises_id IS NULL) = (expires_at IS NULL))
+);
+-- serves: the cards of a door
+CREATE INDEX notice_card_premises_idx ON notice_card (premises_id) WHERE premises_id IS NOT NULL;
 
 -- ============================================================================ commands (written by: ingest)
 

@@ -363,23 +363,9 @@ FOR UPDATE OF d;
 -- The hazards of a door that are not closed.
 SELECT hazard_id, code, grade FROM hazard WHERE premises_id = $1 AND state = 'open' ORDER BY hazard_id;
 
--- add_outcome(client_id, visit_id, premises_id, inspector_id, result, at, received_at, note, body, actor) --
--- Record what happened at a door.
-INSERT INTO outcome (client_id, visit_id, premises_id, inspector_id, result, at, received_at, note, body, actor)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING outcome_id;
-
 -- finish_duties(duty_ids, outcome_id, at) --
 -- These duties are done by this outcome.
 UPDATE duty SET state = 'done', closed_at = $3, outcome_id = $2 WHERE duty_id = ANY($1::bigint[]) AND state = 'open';
-
--- retry_duties(rows, at) --
--- These duties stay open: tried again from a later day, the attempt counted where it was one.
-UPDATE duty d
-SET attempts = d.attempts + r.attempt::int, not_before = r.not_before, due_on = r.due_on,
-    last_attempt_at = CASE WHEN r.attempt THEN $2 ELSE d.last_attempt_at END
-FROM jsonb_to_recordset($1) AS r(duty_id bigint, not_before date, due_on date, attempt boolean)
-WHERE d.duty_id = r.duty_id;
 
 -- add_hazard(premises_id, outcome_id, code, grade, found_at, due_on, note) --
 -- Record a hazard that an outcome found.
@@ -412,7 +398,8 @@ SELECT o.outcome_id, o.client_id, o.visit_id, p.code AS premises, o.result, o.en
        (SELECT coalesce(jsonb_agg(jsonb_build_object('hazard_id', h.hazard_id, 'code', h.code, 'grade', h.grade,
                                                      'due_on', h.due_on) ORDER BY h.hazard_id), '[]')
         FROM hazard h WHERE h.outcome_id = o.outcome_id) AS hazards,
-       ARRAY(SELECT h.hazard_id FROM hazard h WHERE h.closed_outcome_id = o.outcome_id ORDER BY 1) AS hazards_closed
+       ARRAY(SELECT h.hazard_id FROM hazard h WHERE h.closed_outcome_id = o.outcome_id ORDER BY 1) AS hazards_closed,
+       o.checklist_version, o.unseen, o.follow_up
 FROM outcome o JOIN premises p ON p.premises_id = o.premises_id
 WHERE o.outcome_id = $1;
 

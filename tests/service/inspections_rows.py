@@ -89,3 +89,31 @@ async def visit_of(conn: asyncpg.Connection, code: str, day: date = TOMORROW) ->
         day,
     )
     return visit_id
+
+
+async def plan_visit(
+    conn: asyncpg.Connection, code: str, planned_at: datetime, duty_id: int | None = None, inspector: str = "I-1"
+) -> tuple[int, int]:
+    """A visit to a home on a roster of its own, for its periodic duty (a new one unless named); returns both ids."""
+    door = await premises_id(conn, code)
+    if duty_id is None:
+        duty_id = await insert(
+            conn, "duty", "duty_id", premises_id=door, kind="periodic", state="open", due_on=planned_at.date(),
+            mandatory=False, reason="periodic", created_at=planned_at,
+        )  # fmt: skip
+    version = 1 + await conn.fetchval("SELECT count(*) FROM roster_run WHERE day = $1", planned_at.date())
+    run = await insert(
+        conn, "roster_run", "run_id", day=planned_at.date(), version=version, planned_at=planned_at, seed=1, solver="x",
+        figures={},
+    )  # fmt: skip
+    worker_id = await conn.fetchval("SELECT inspector_id FROM inspector WHERE code = $1", inspector)
+    roster = await insert(
+        conn, "roster", "roster_id", run_id=run, inspector_id=worker_id, leave_at=planned_at, return_at=planned_at,
+        travel_s=0,
+    )  # fmt: skip
+    visit = await insert(
+        conn, "visit", "visit_id", roster_id=roster, position=1, premises_id=door, arrive_at=planned_at,
+        leave_at=planned_at, travel_s=0, mandatory=False, reasons=[],
+    )  # fmt: skip
+    await conn.execute("INSERT INTO visit_duty (visit_id, duty_id) VALUES ($1, $2)", visit, duty_id)
+    return visit, duty_id

@@ -17,7 +17,8 @@ SQL = Path(__file__).parents[2] / "sql"
 CATALOGUE = {
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-               pg_get_expr(d.adbin, d.adrelid), a.attnum
+               pg_get_expr(d.adbin, d.adrelid),
+               row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum)  -- a dropped column leaves a gap in attnum
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p')""",

@@ -100,14 +100,35 @@ def test_recheck_that_finds_something_else_closes_the_old_hazard() -> None:
     assert (decision.done, decision.closed_hazards, len(decision.hazards)) == ((3,), (30,), 1)
 
 
+def test_a_recheck_alone_satisfies_rechecks_only() -> None:
+    """The hazard is closed; the periodic inspection and the alert still wait, and no attempt is counted."""
+    decision = outcome("recheck_passed", duties=(PERIODIC, ALERT, RECHECK), known=(HOSE, RUST))
+    assert (decision.done, decision.closed_hazards, decision.next_periodic) == ((3,), (30,), None)
+    assert [(retry.duty_id, retry.attempt) for retry in decision.retries] == [(1, False), (2, False)]
+    with pytest.raises(InvalidOutcome, match="no open re-check"):
+        outcome("recheck_passed")
+
+
+def test_a_partial_visit_leaves_the_rest_open() -> None:
+    """What it found counts; nothing is proved gone; everything but the appointment is tried again, entered or not."""
+    booked = duty(4, kind="appointment")
+    decision = outcome("partial", "leak", duties=(PERIODIC, RECHECK, booked), known=(HOSE, RUST))
+    assert (decision.entered, decision.done, decision.closed_hazards, decision.next_periodic) == (True, (4,), (), None)
+    assert [hazard.code for hazard in decision.hazards] == ["leak"]
+    assert [(retry.duty_id, retry.not_before.day, retry.attempt) for retry in decision.retries] == [
+        (1, 26, False),
+        (3, 26, False),
+    ]
+
+
 @given(
-    result=st.sampled_from(["passed", "hazard_found", "no_access", "refused"]),
+    result=st.sampled_from(["passed", "hazard_found", "partial", "no_access", "refused"]),
     codes=st.sets(st.sampled_from(["leak", "hose_aged", "light_rust"]), min_size=1),
     duties=st.sets(st.sampled_from([PERIODIC, ALERT, RECHECK])),
 )
 def test_no_duty_disappears(result: Result, codes: set[str], duties: set[object]) -> None:
     """Whatever is reported, each duty of the visit is either done or tried again, never both, never neither."""
-    found = sorted(codes) if result == "hazard_found" else []
+    found = sorted(codes) if result in {"hazard_found", "partial"} else []
     decision = outcome(result, *found, duties=tuple(duties), known=(HOSE, RUST))
     again = [retry.duty_id for retry in decision.retries]
     assert sorted([*decision.done, *again]) == sorted(d.duty_id for d in duties)  # type: ignore[attr-defined]

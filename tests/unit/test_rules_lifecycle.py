@@ -203,6 +203,9 @@ def rechecked(minute: float) -> Inspection:
         ({}, visit("hazard_found", hazards=1), (Reason.RECHECK_PASSED, "verified", True)),
         ({}, visit("no_access"), (Reason.INSPECTED, "open", None)),
         ({}, visit("refused"), (Reason.INSPECTED, "open", None)),
+        ({}, visit("recheck_passed"), (Reason.INSPECTED, "open", None)),
+        ({}, visit("partial"), (Reason.INSPECTED, "open", None)),
+        ({}, visit("partial", hazards=1), (Reason.HAZARD_FOUND, "open", True)),
     ],
 )
 def test_what_an_inspector_found(

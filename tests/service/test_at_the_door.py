@@ -1,0 +1,134 @@
+"""At the door over HTTP: checklists, attempts that become cases, notice cards and booking."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from app.accounts import NewAccount, add_account
+from app.web import HttpParams, Web
+from inspections.booking_routes import BookingRoutes
+from inspections.checklists import load_checklists
+from inspections.hazards import load_hazards
+from inspections.routes import InspectionRoutes
+from sql.actor import Actor
+from sql.audit import first_broken_entry
+from tests.service.inspections_rows import PARAMS, plan_visit, settle_town
+from tests.unit.test_at_the_door import sound
+
+Call = Callable[..., Awaitable[tuple[int, Any]]]
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def call(pool: asyncpg.Pool, conn: asyncpg.Connection) -> AsyncIterator[Call]:
+    """Send a request as somebody, or as nobody: olga of the whole city, ines on the roster I-1."""
+    await settle_town(conn, homes=3)
+    accounts = [NewAccount("olga", "officer"), NewAccount("ines", "inspector", inspector_code="I-1")]
+    tokens = {one.name: await add_account(conn, one, Actor("console", "administrator"), NOW) for one in accounts}
+    routes = [*InspectionRoutes(pool, PARAMS).table(), *BookingRoutes(pool, PARAMS).table()]
+    async with TestClient(TestServer(Web(pool, HttpParams(public_per_minute=8), routes, None).application)) as client:
+
+        async def send(method: str, path: str, *, as_: str | None = "olga", **options: Any) -> tuple[int, Any]:
+            headers = {"Authorization": f"Bearer {tokens[as_]}"} if as_ else {}
+            async with client.request(method, f"/api/v1{path}", headers=headers, **options) as response:
+                return response.status, await response.json(content_type=None)
+
+        yield send
+
+
+def report(result: str, *, days_ago: float = 0, **more: Any) -> dict[str, Any]:
+    return {"client_id": str(uuid4()), "result": result, "at": (NOW - timedelta(days=days_ago)).isoformat(), **more}
+
+
+async def test_answers_become_hazards(call: Call, conn: asyncpg.Connection) -> None:
+    """Questions are served; a missing answer is a field error; an answer that means a hazard makes one."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=1))
+    _, asked = await call("GET", "/checklists/household", as_="ines")
+    assert {"code", "en", "zh", "unit", "hazard"} <= asked["items"][0].keys()
+    path = f"/visits/{visit_id}/outcome"
+    answers = sound(load_checklists(load_hazards()).of("household"))
+    some = {code: answer for code, answer in answers.items() if code != "hose_sound"}
+    status, problem = await call("POST", path, json=report("passed", answers=some))
+    assert (status, problem["errors"][0]["field"]) == (422, "body.answers.hose_sound")
+    status, problem = await call("POST", path, json=report("passed", answers=answers | {"dual_fuel": True}))
+    assert (status, problem["errors"][0]["field"]) == (422, "body.hazards")
+    body = report("hazard_found", answers=answers | {"dual_fuel": True})
+    status, receipt = await call("POST", path, json=body)
+    assert (status, [one["code"] for one in receipt["hazards"]]) == (200, ["dual_fuel"])
+    assert (receipt["checklist_version"], receipt["follow_up"]["lacking"]) == (asked["version"], [])
+    assert (await call("POST", path, json=body))[1] == receipt
+
+
+async def test_a_report_without_answers_says_what_it_lacks(call: Call, conn: asyncpg.Connection) -> None:
+    """A fact at the door is kept; the receipt names what a full inspection should have had."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=1))
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=report("passed"))
+    assert receipt["follow_up"]["lacking"] == ["answers"]
+
+
+async def test_the_third_closed_door_is_a_case(call: Call, conn: asyncpg.Connection) -> None:
+    """First, second, third no-access in a row, each with the next attempt in words; then a case; refusal has its own."""
+    duty_id = None
+    for number, days_ago in enumerate((9.0, 5.0, 1.0), 1):
+        visit_id, duty_id = await plan_visit(conn, "H-001", NOW - timedelta(days=10), duty_id)
+        body = report("no_access", days_ago=days_ago)
+        _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=body)
+        follow = receipt["follow_up"]
+        assert (follow["attempt"], len(follow["case_ids"])) == (number, int(number == 3))
+        assert follow["next_attempt"]["reason"].startswith(f"attempt {number + 1}: nobody opened on ")
+    assert await conn.fetchval("SELECT attempts FROM duty WHERE duty_id = $1", duty_id) == 3
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=10), duty_id)
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=report("refused"))
+    kinds = await conn.fetch("SELECT kind, state FROM case_file ORDER BY case_id")
+    assert [tuple(row) for row in kinds] == [("no_access", "open"), ("refused", "open")]
+
+
+async def test_a_resident_books_with_the_card(call: Call, conn: asyncpg.Connection) -> None:
+    """A card left at a door opens its windows, books one visit with a promise, shows nothing personal, is audited."""
+    _, cards = await call("POST", "/notice-cards", json={"count": 2})
+    path = f"/booking/{cards[0]['token']}"
+    assert (await call("GET", path, as_=None))[0] == 404  # not left anywhere yet
+    visit_id, duty_id = await plan_visit(conn, "H-001", NOW - timedelta(days=1))
+    card = report("no_access", notice_card=cards[0]["card_no"])
+    assert (await call("POST", f"/visits/{visit_id}/outcome", json=card))[0] == 200
+    status, offered = await call("GET", path, as_=None)
+    assert (status, offered["booked"], set(offered)) == (200, None, {"valid_until", "booked", "free"})
+    window = offered["free"][0]
+    elsewhere = {"begins_at": (NOW + timedelta(days=300)).isoformat()}
+    assert (await call("POST", path, as_=None, json=elsewhere))[0] == 409
+    status, booked = await call("POST", path, as_=None, json={"begins_at": window["begins_at"]})
+    assert (status, booked["booked"], booked["free"]) == (200, window, [])
+    assert (await call("POST", path, as_=None, json={"begins_at": window["begins_at"]}))[0] == 200
+    row = await conn.fetchrow(
+        """SELECT d.kind, d.promised_from, p.reason, p.actor, w.not_before = d.due_on AS together
+           FROM duty d JOIN promise p USING (duty_id) JOIN duty w ON w.duty_id = $1 WHERE d.kind = 'appointment'""",
+        duty_id,
+    )
+    assert (row["kind"], row["actor"], row["promised_from"]) == (
+        "appointment", "resident", datetime.fromisoformat(window["begins_at"]),
+    )  # fmt: skip
+    assert row["together"]
+    assert await conn.fetchval("SELECT role FROM audit_entry WHERE action = 'appointment.book'") == "resident"
+    assert await first_broken_entry(conn) is None
+    assert (await call("GET", f"/booking/{cards[1]['token']}", as_=None))[0] == 404
+    assert (await call("GET", "/booking/guess", as_=None))[0] == 404
+    assert (await call("GET", path, as_=None))[0] == 429
+
+
+async def test_a_card_belongs_to_one_door(call: Call, conn: asyncpg.Connection) -> None:
+    """Left at one door it cannot be left at another; an expired one opens nothing."""
+    _, cards = await call("POST", "/notice-cards", json={"count": 1})
+    for number, code in enumerate(("H-001", "H-002")):
+        visit_id, _ = await plan_visit(conn, code, NOW - timedelta(days=1))
+        body = report("no_access", notice_card=cards[0]["card_no"])
+        status, answer = await call("POST", f"/visits/{visit_id}/outcome", json=body)
+        assert status == (422 if number else 200)
+        assert not number or answer["errors"][0]["field"] == "body.notice_card"
+    assert await conn.fetchval("SELECT count(*) FROM outcome") == 1
+    await conn.execute("UPDATE notice_card SET expires_at = now() - interval '1 s'")
+    assert (await call("GET", f"/booking/{cards[0]['token']}", as_=None))[0] == 404
