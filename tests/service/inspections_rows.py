@@ -115,5 +115,9 @@ async def plan_visit(
         conn, "visit", "visit_id", roster_id=roster, position=1, premises_id=door, arrive_at=planned_at,
         leave_at=planned_at, travel_s=0, mandatory=False, reasons=[],
     )  # fmt: skip
+    await insert(
+        conn, "visit_version", "visit_id", run_id=run, visit_id=visit, inspector_id=worker_id, position=1,
+        premises_id=door, arrive_at=planned_at, leave_at=planned_at, mandatory=False,
+    )  # fmt: skip
     await conn.execute("INSERT INTO visit_duty (visit_id, duty_id) VALUES ($1, $2)", visit, duty_id)
     return visit, duty_id

@@ -72,7 +72,7 @@ async def test_a_report_without_answers_says_what_it_lacks(call: Call, conn: asy
 
 
 async def test_the_third_closed_door_is_a_case(call: Call, conn: asyncpg.Connection) -> None:
-    """First, second, third no-access in a row, each with the next attempt in words; then a case; refusal has its own."""
+    """First, second, third no-access in a row, with the next attempt in words; then a case; refusal has its own."""
     duty_id = None
     for number, days_ago in enumerate((9.0, 5.0, 1.0), 1):
         visit_id, duty_id = await plan_visit(conn, "H-001", NOW - timedelta(days=10), duty_id)
