@@ -111,7 +111,7 @@ DO $$ BEGIN
         GRANT UPDATE ON compound_notice TO gaswarden_app;
     END IF;
 END $$;
--- A notice card is left, booked and withdrawn. (Not before 0019.)
+-- A notice card is left, booked and withdrawn. (Not before 0020.)
 DO $$ BEGIN
     IF to_regclass('notice_card') IS NOT NULL THEN
         GRANT UPDATE ON notice_card TO gaswarden_app;

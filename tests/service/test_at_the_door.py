@@ -31,7 +31,7 @@ async def call(pool: asyncpg.Pool, conn: asyncpg.Connection) -> AsyncIterator[Ca
     accounts = [NewAccount("olga", "officer"), NewAccount("ines", "inspector", inspector_code="I-1")]
     tokens = {one.name: await add_account(conn, one, Actor("console", "administrator"), NOW) for one in accounts}
     routes = [*InspectionRoutes(pool, PARAMS).table(), *BookingRoutes(pool, PARAMS).table()]
-    async with TestClient(TestServer(Web(pool, HttpParams(public_per_minute=8), routes, None).application)) as client:
+    async with TestClient(TestServer(Web(pool, HttpParams(public_per_minute=7), routes, None).application)) as client:
 
         async def send(method: str, path: str, *, as_: str | None = "olga", **options: Any) -> tuple[int, Any]:
             headers = {"Authorization": f"Bearer {tokens[as_]}"} if as_ else {}
