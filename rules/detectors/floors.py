@@ -7,6 +7,8 @@ import polars as pl
 from rules.model import Rule
 
 KEY = ("device_id", "span")
+NIGHT_H = 8
+"""Over no more hours than a home sleeps: the lowest flow of a longer time is not a floor but what is used by day."""
 
 
 def days_kept(rule: Rule) -> int:
@@ -17,9 +19,10 @@ def days_kept(rule: Rule) -> int:
 def flows(pairs: pl.DataFrame, flow_lh: float) -> pl.DataFrame:
     """Flows within spans: `device_id, span, at, day, flow_lh, step_lh` (what one pulse more or less would change).
 
-    A flow is the register's difference over full hours, so many that `flow_lh` moves it three times.
+    A flow is the register's difference over full hours, so many that `flow_lh` moves it three times, but no longer than
+    a night: a counter of 100 L moves by day in any lived-in home.
     """
-    hours = (pl.col("pulse_ml") / 1000 / flow_lh * 3).ceil().clip(1, 24)
+    hours = (pl.col("pulse_ml") / 1000 / flow_lh * 3).ceil().clip(1, NIGHT_H)
     inside = pairs.select(*KEY, "at", "pulse_ml", "moved_ml").with_columns(
         pl.col("moved_ml").fill_null(0).cum_sum().over(KEY).alias("total_ml"),
         pl.col("moved_ml").is_null().cum_sum().over(KEY).alias("gaps"),
@@ -42,10 +45,13 @@ def flows(pairs: pl.DataFrame, flow_lh: float) -> pl.DataFrame:
 
 
 def daily_floors(found: pl.DataFrame, days: int) -> pl.DataFrame:
-    """Per span and UTC day `floor_lh`: the 20 % quantile of the lowest flows of `days` days up to that one."""
-    lows = found.group_by(*KEY, "day").agg(pl.col("flow_lh").min()).sort(*KEY, "day")
+    """Per span and UTC day `floor_lh`, the 20 % quantile of the lowest flows of `days` days up to that one.
+
+    `floor_step_lh` is what one pulse more would make of it.
+    """
+    lows = found.group_by(*KEY, "day").agg(pl.col("flow_lh", "step_lh").min()).sort(*KEY, "day")
     return lows.rolling("day", period=f"{days}d", group_by=list(KEY)).agg(
-        pl.col("flow_lh").quantile(0.2, "linear").alias("floor_lh")
+        pl.col("flow_lh").quantile(0.2, "linear").alias("floor_lh"), pl.col("step_lh").max().alias("floor_step_lh")
     )
 
 

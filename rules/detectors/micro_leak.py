@@ -106,10 +106,14 @@ def _leaking_days(rule: Rule, window: Window, pairs: pl.DataFrame, days: pl.Data
     excess = pl.col("floor_lh") - pl.col("learnt_lh").fill_null(0.0)
     judged = (
         floors.with_columns(excess.alias("excess_lh"))
-        .filter(pl.col("floor_lh") > 0, pl.col("excess_lh") > _least_excess(rule), ~_may_be_pilot(rule))
+        .filter(
+            pl.col("floor_lh") > pl.col("floor_step_lh"),
+            pl.col("excess_lh") > _least_excess(rule),
+            ~_may_be_pilot(rule),
+        )
         .filter(pl.col("excess_lh") <= rule["flow_high_lh"])
     )
-    small = pl.col("floor_lh") <= rule["steady_below_lh"]
+    small = pl.col("floor_lh") + pl.col("floor_step_lh") <= rule["steady_below_lh"]
     doubtful = judged.filter(~small)
     if doubtful.is_empty():
         return judged

@@ -75,11 +75,14 @@ def load_of(rule: Rule) -> pl.Expr:
 def load_exceeded(rule: Rule, window: Window) -> list[Finding]:
     """Flow above `load_factor` times what the home's appliances burn together; above Qmax when that is not known.
 
+    No load excuses `overload_factor` times Qmax.
     Judged by the mean flow between registers and by flow as the meter measured it. An interval; the value is the worst
     flow. Hysteresis: it ends that far below the limit.
     """
     load = load_of(rule)
-    limit = pl.when(load > 0).then(load * rule["load_factor"]).otherwise(pl.col("qmax_lh") * rule["qmax_factor"])
+    of_meter = pl.col("qmax_lh") * rule["qmax_factor"]
+    overload = pl.col("qmax_lh") * rule["overload_factor"]
+    limit = pl.when(load > 0).then(pl.min_horizontal(load * rule["load_factor"], overload)).otherwise(of_meter)
     limits = window.devices.select("device_id", limit.alias("limit_lh"), pl.col("qmax_lh").alias("most_lh"))
     means = with_flow(window.pairs).filter(pl.col("span_s") >= rule["sample_min_s"])
     measured = _measured(window)

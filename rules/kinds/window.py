@@ -101,6 +101,7 @@ KINDS: Mapping[str, Kind] = {
         parameters={
             "load_factor": Parameter("1", 1.5, 1, 10, "times the appliances' load, when it is known"),
             "qmax_factor": Parameter("1", 1.0, 0.1, 10, "times the meter's Qmax, when the load is not known"),
+            "overload_factor": Parameter("1", 1.25, 1, 10, "times Qmax that no load excuses: the meter is overloaded"),
             "duration_min": Parameter("min", 0, 0, 1440, "observed time on end"),
             "gap_max_min": Parameter("min", 120, 0, 1440, "a longer gap ends it; a shorter one is not counted"),
             "sample_min_s": Parameter("s", 600, 1, 86_400, "registers closer together than this give no mean flow"),

@@ -73,6 +73,26 @@ def test_the_same_zero_hours_on_a_fine_meter_prove_that_nothing_leaks() -> None:
     assert found("micro_leak", window(hourly([0, 10] * 65), pulse_ml=1)) == []
 
 
+def pulses_of_100_l(day: Sequence[float], days: int) -> Window:
+    """What a counter of 100 L shows of days of use."""
+    true = [row[1] for row in hourly(list(day) * days)]
+    rows: list[Row] = [(hour(number), ml // 100_000 * 100_000, 0, None) for number, ml in enumerate(true)]
+    return window(rows, pulse_ml=100_000)
+
+
+def test_a_counter_of_100_l_in_a_home_that_sleeps_shows_no_leak() -> None:
+    """1,000 L by day leave no pause of 20 h; a night without a pulse is no floor either."""
+    day = [0] * 7 + [90, 60, 0, 40, 90, 20, 110, 60, 0, 40, 90, 120, 80, 60, 60, 40, 40]
+    assert found("micro_leak", pulses_of_100_l(day, 10)) == []
+
+
+def test_a_counter_of_100_l_shows_a_leak_that_moves_it_several_times_a_night() -> None:
+    """40 L/h are three pulses in eight hours, whoever sleeps."""
+    day = [40.0] * 7 + [130, 100, 40, 80, 130, 60, 150, 100, 40, 80, 130, 160, 120, 100, 100, 80, 80]
+    (leak,) = found("micro_leak", pulses_of_100_l(day, 10))
+    assert leak.value == pytest.approx(40, abs=13)
+
+
 def test_a_home_that_sleeps_has_no_leak() -> None:
     """Seven quiet hours a night prove it every day."""
     assert found("micro_leak", window(hourly(([0] * 7 + [120, 60, 10, 40, 90, 20] * 3)[:24] * 14))) == []

@@ -150,6 +150,13 @@ def test_without_known_appliances_the_meters_qmax_is_the_limit() -> None:
     assert len(found("load_exceeded", window(hourly([0, 4100])))) == 1
 
 
+def test_no_load_excuses_more_than_the_meter_is_made_for() -> None:
+    """Hob and water heater burn 4,400 L/h, half as much again is 6,600; a G2.5 of 4,000 is overloaded from 5,000."""
+    both = ["hob", "water_heater"]
+    assert found("load_exceeded", window(hourly([0, 4900]), appliances=both)) == []
+    assert len(found("load_exceeded", window(hourly([0, 5100]), appliances=both))) == 1
+
+
 def test_measured_flow_counts_as_well() -> None:
     """The mean of the hour hides ten minutes at 3,000 L/h; the meter measured them."""
     flows = [(hour(1), 0.0), (hour(1.1), 3000.0), (hour(1.2), 0.0)]
@@ -180,9 +187,9 @@ def nights(usual: float, changed: float, count: int = 3, before: int = 14) -> li
 
 
 def test_a_night_like_no_other_is_found_when_it_comes_back() -> None:
-    """Two litres a night for two weeks, then 120 L at a steady 30 L/h: it shows with the second such night."""
+    """Two litres a night for two weeks, then 120 L at a steady 30 L/h: it shows with the third such night."""
     (night,) = found("night_flow", window(nights(0.5, 30.0)))
-    assert (night.first_at, night.shown_at, night.value) == (hour(14 * 24 + 1), hour(15 * 24 + 5), 120.0)
+    assert (night.first_at, night.shown_at, night.value) == (hour(14 * 24 + 1), hour(16 * 24 + 5), 120.0)
 
 
 def test_one_night_with_guests_is_no_finding() -> None:
@@ -207,9 +214,9 @@ def test_nights_are_local() -> None:
 
 
 def test_too_few_known_nights_judge_nothing() -> None:
-    """Of three loud nights after eight quiet ones only the last has ten nights before it."""
-    assert found("night_flow", window(nights(0.5, 30.0, before=8))) == []
-    assert len(found("night_flow", window(nights(0.5, 30.0, before=9)))) == 1
+    """Three loud nights after nine quiet ones: the first has not ten nights before it, so only two are judged."""
+    assert found("night_flow", window(nights(0.5, 30.0, before=9))) == []
+    assert len(found("night_flow", window(nights(0.5, 30.0, before=10)))) == 1
 
 
 # ------------------------------------------------------------------------------------------------ days
