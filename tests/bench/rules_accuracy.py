@@ -6,7 +6,7 @@ moments, so that late data, outages, silence and clearing are what they would be
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from sql.actor import Actor
 from tests.bench.rules_feed import Feeder
 from tests.bench.rules_stage import Watch, folder_of_run, stage
 
+ZONE = "Asia/Shanghai"
 NOW = datetime(2026, 3, 10, 6, 30, tzinfo=UTC)
 """The history ends at the end of a winter: heating, thaw and cold spells lie in it."""
 
@@ -110,7 +111,8 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
             raised = await alerts_of(conn)
     truth = truth_json(city, faults, NOW, seed, sizes.days)
     seconds = time.perf_counter() - began
-    return _accuracy(sizes, city, catalog, faults, truth, raised, feeder, seconds)
+    counts = feeder.messages, feeder.rows, feeder.refused
+    return judged(sizes, city, catalog, faults, truth, raised, counts, seconds)
 
 
 async def _register(pool: asyncpg.Pool, city: City) -> None:
@@ -139,22 +141,24 @@ def _named(subject: str, codes: dict[str, str]) -> tuple[str, str]:
     return ("area" if kind == "district" else kind), codes.get(subject, number)
 
 
-def _accuracy(
+def judged(
     sizes: Sizes,
     city: City,
     catalog: Catalog,
     faults: Sequence[Fault],
     truth: dict[str, Any],
     raised: Sequence[Raised],
-    feeder: Feeder,
+    counts: tuple[int, int, int],
     seconds: float,
 ) -> Accuracy:
+    """What was raised beside what is true; `counts` are messages, rows and refusals."""
     scored = score(truth, raised)
-    leaking = tuple(sorted(rule.rule_id for rule in catalog.rules.values() if rule.leak))
+    known = set(truth["rules"])
+    leaking = tuple(sorted(rule.rule_id for rule in catalog.rules.values() if rule.leak and rule.rule_id in known))
     family = score_family(truth, raised, leaking, "leak family")
     return Accuracy(
-        sizes, scored, family, leaking, *_causes(city, scored), _by_plant(faults, scored),
-        _user_classes(city, scored), feeder.messages, feeder.rows, feeder.refused, seconds,
+        sizes, scored, family, leaking, *_causes(city, scored), _by_plant(faults, scored, known),
+        _user_classes(city, scored), *counts, seconds,
     )  # fmt: skip
 
 
@@ -182,9 +186,9 @@ def _causes(city: City, scored: Score) -> tuple[dict[str, int]]:
     return (dict(found.most_common()),)
 
 
-def _by_plant(faults: Sequence[Fault], scored: Score) -> dict[str, tuple[int, int]]:
-    """Found and planted by plant, of those that a rule must find."""
-    planted = Counter(fault.name for fault in faults if fault.alert)
+def _by_plant(faults: Sequence[Fault], scored: Score, rules: Container[str]) -> dict[str, tuple[int, int]]:
+    """Found and planted by plant, of those that one of some rules must find."""
+    planted = Counter(fault.name for fault in faults if fault.alert and fault.rule in rules)
     missed: Counter[str] = Counter()
     for rule in scored.rules:
         for one in rule.missed:
