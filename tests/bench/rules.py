@@ -8,25 +8,34 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from rules.catalog import default_catalog
-from tests.bench import rules_accuracy, rules_city, rules_recorded
+from tests.bench import rules_accuracy, rules_city, rules_plot, rules_recorded, rules_windows
 
-PARTS = ("accuracy", "city", "recorded")
+PARTS = ("accuracy", "windows", "city", "recorded")
+
+
+def _sizes(chosen: argparse.Namespace) -> rules_accuracy.Sizes:
+    usual = rules_accuracy.FULL if chosen.full else rules_accuracy.QUICK
+    return replace(usual, homes=chosen.homes or usual.homes, days=chosen.days or usual.days)
 
 
 async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
     """The parts that were asked for, one after the other; their figures by name."""
     figures: dict[str, Any] = {}
     if "accuracy" in chosen.parts:
-        sizes = rules_accuracy.FULL if chosen.full else rules_accuracy.QUICK
-        result = await rules_accuracy.measure(sizes, chosen.seed, console, chosen.database)
+        result = await rules_accuracy.measure(_sizes(chosen), chosen.seed, console, chosen.database)
         rules_accuracy.report(result, default_catalog(), console)
         figures["accuracy"] = result.as_json()
+    if "windows" in chosen.parts:
+        result = rules_windows.measure(_sizes(chosen), chosen.seed, console)
+        rules_accuracy.report(result, default_catalog(), console)
+        figures["windows"] = result.as_json()
     if "city" in chosen.parts:
         costs = await rules_city.measure(
             chosen.meters or (rules_city.FULL if chosen.full else rules_city.QUICK), console
@@ -50,12 +59,17 @@ def main() -> None:
     )
     parser.add_argument("--meters", nargs="+", type=int, help="sizes of the whole city instead of the usual ones")
     parser.add_argument("--recorded", type=Path, help="folder of recorded real homes; without it that part is left out")
+    parser.add_argument("--homes", type=int, help="homes of the simulated city instead of the usual number")
+    parser.add_argument("--days", type=int, help="days of its history instead of the usual number")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--plot", type=Path, help="draw them into this PNG file")
     chosen = parser.parse_args()
     console = Console(width=150 if not sys.stdout.isatty() else None)
     figures = asyncio.run(run(chosen, console))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1, default=str) + "\n", "utf-8")
+    if chosen.plot:
+        rules_plot.draw(figures, chosen.plot)
 
 
 if __name__ == "__main__":

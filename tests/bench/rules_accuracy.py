@@ -101,7 +101,7 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     catalog = default_catalog()
     async with stage(url, durable=False) as (pool, _):
         await _register(pool, city)
-        feeder = Feeder(pool, Watch(pool, catalog))
+        feeder = Feeder(pool, Watch(pool, catalog, ZONE))
         played = messages(city, faults, NOW, sizes.days, seed, HARD_NOISE)
         with console.status("playing") as status:
             await feeder.play(

@@ -54,8 +54,8 @@ def folder_of_run() -> Path:
 class Watch:
     """The rules service without its loops: each pass at the moment the caller names, until nothing is left to do."""
 
-    def __init__(self, pool: asyncpg.Pool, catalog: Catalog) -> None:
-        self.pool, self.catalog = pool, catalog
+    def __init__(self, pool: asyncpg.Pool, catalog: Catalog, zone: str = "UTC") -> None:
+        self.pool, self.catalog, self.zone = pool, catalog, zone
         self._listening = Listening([])
 
     async def events(self, now: datetime) -> None:
@@ -68,7 +68,8 @@ class Watch:
         """The windows of devices whose readings changed, in all slots or in some."""
         waiting = await self._slots("readings")
         for slot in waiting if slots is None else [slot for slot in waiting if slot in set(slots)]:
-            while (await passes.readings_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
+            arguments = (self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX, self.zone)
+            while (await passes.readings_pass(*arguments)).batches:
                 pass
 
     async def tick(self, now: datetime) -> None:
