@@ -76,7 +76,7 @@ def test_the_same_zero_hours_on_a_fine_meter_prove_that_nothing_leaks() -> None:
 def pulses_of_100_l(day: Sequence[float], days: int) -> Window:
     """What a counter of 100 L shows of days of use."""
     true = [row[1] for row in hourly(list(day) * days)]
-    rows: list[Row] = [(hour(number), ml // 100_000 * 100_000, 0, None) for number, ml in enumerate(true)]
+    rows: list[Row] = [(hour(number), (ml or 0) // 100_000 * 100_000, 0, None) for number, ml in enumerate(true)]
     return window(rows, pulse_ml=100_000)
 
 
