@@ -1,6 +1,6 @@
 """Plays a simulated city into the database in simulated time: ingest's own transaction, without the broker between.
 
-Messages of a simulated hour are one batch; an event ends its batch at once, as in the worker. The
+Messages of ten simulated minutes are one batch; an event ends its batch at once, as in the worker. The
 broker's part is played here: a gateway that breaks off leaves its last will, and is born again when it next speaks.
 """
 
@@ -23,7 +23,7 @@ from simulator.model import Message
 from tests.bench.rules_stage import Watch
 
 SLOT = "city"
-BATCH_SPAN = timedelta(hours=1)
+BATCH_SPAN = timedelta(minutes=10)
 BATCH_MOST = 5_000
 READINGS_EVERY = timedelta(hours=3)
 TICK_EVERY = timedelta(hours=2)
@@ -89,8 +89,9 @@ class Feeder:
                 await one(at)
 
     async def _tick(self, at: datetime) -> None:
-        await self._watch.events(at)
+        await self._watch.reports(at)
         await self._watch.tick(at)
+        await self._watch.daily(at)
 
 
 def with_wills(messages: Iterable[Message]) -> Iterator[Message]:
@@ -105,7 +106,8 @@ def with_wills(messages: Iterable[Message]) -> Iterator[Message]:
             yield message._replace(kind="status", payload=encode(body))
             continue
         if message.kind == "status":
-            births[code] = json.loads(message.payload)
+            births[code] = json.loads(message.payload) | {"at": stamp(message.sent_at)}
+            message = message._replace(payload=encode(births[code]), at=message.sent_at)  # noqa: PLW2901
         elif code in lost:
             at = message.sent_at
             births[code] = {"state": "online", "session": secrets.token_hex(4), "at": stamp(at)}

@@ -13,7 +13,9 @@ import asyncpg
 from app.embedded import EmbeddedServers, default_directory
 from rules import passes, store
 from rules.catalog import Catalog
+from rules.daily import daily_pass
 from rules.passes import Listening
+from rules.report_passes import STREAM, reports_pass
 from sql.migrate import migrate
 from sql.pool import open_pool
 
@@ -72,9 +74,21 @@ class Watch:
             while (await passes.readings_pass(*arguments)).batches:
                 pass
 
+    async def reports(self, now: datetime) -> None:
+        """Status words and measures of reports in batches not seen yet."""
+        for slot in await self._slots(STREAM):
+            while (await reports_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
+                pass
+
     async def tick(self, now: datetime) -> None:
         """Who is missing."""
-        await passes.tick(self.pool, self.catalog, self._listening, now)
+        while (await passes.tick(self.pool, self.catalog, self._listening, now)).batches:
+            pass
+
+    async def daily(self, now: datetime) -> None:
+        """Ages and balances of zones, once a day."""
+        while (await daily_pass(self.pool, self.catalog, now)).batches:
+            pass
 
     async def _slots(self, stream: str) -> list[str]:
         async with self.pool.acquire() as conn:
