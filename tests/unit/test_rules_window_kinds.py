@@ -157,6 +157,13 @@ def test_no_load_excuses_more_than_the_meter_is_made_for() -> None:
     assert len(found("load_exceeded", window(hourly([0, 5100]), appliances=both))) == 1
 
 
+def test_a_leap_of_the_register_is_no_flow() -> None:
+    """13 m3 in an hour through a G2.5 is a step for index_step, seen in a recorded home after a gap of its recorder."""
+    seen = window(hourly([0, 13_173, 26]))
+    assert found("load_exceeded", seen) == []
+    assert len(found("index_step", seen)) == 1
+
+
 def test_measured_flow_counts_as_well() -> None:
     """The mean of the hour hides ten minutes at 3,000 L/h; the meter measured them."""
     flows = [(hour(1), 0.0), (hour(1.1), 3000.0), (hour(1.2), 0.0)]
