@@ -13,6 +13,7 @@ import polars as pl
 from rules.detectors.floors import KEY, daily_floors, days_kept, flows, resting
 from rules.detectors.runs import marked_pairs
 from rules.detectors.samples import PairsOf, codes, moment, newest, number, pair_samples, subject_of
+from rules.detectors.usage import heats
 from rules.model import Finding, Rule
 from rules.windows import Window
 
@@ -100,14 +101,18 @@ def _shown_at(least_s: float) -> pl.Expr:
 def _leaking_days(rule: Rule, window: Window, pairs: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     """The observed days whose floor looks like a leak's, with the floor less what was learnt."""
     found = flows(pairs, rule["flow_low_lh"])
-    floors = days.join(daily_floors(found, days_kept(rule)), on=[*KEY, "day"]).join(
-        learnt_floors(rule, window, days["device_id"].unique()), on="device_id", how="left"
+    heating = window.devices.select("device_id", heats().fill_null(value=False).alias("heats"))
+    floors = (
+        days.join(daily_floors(found, days_kept(rule)), on=[*KEY, "day"])
+        .join(learnt_floors(rule, window, days["device_id"].unique()), on="device_id", how="left")
+        .join(heating, on="device_id", how="left")
     )
     excess = pl.col("floor_lh") - pl.col("learnt_lh").fill_null(0.0)
     judged = (
         floors.with_columns(excess.alias("excess_lh"))
         .filter(
             pl.col("floor_lh") > pl.col("floor_step_lh"),
+            ~_heating_hides(rule),
             pl.col("excess_lh") > _least_excess(rule),
             ~_may_be_pilot(rule),
         )
@@ -125,6 +130,14 @@ def _leaking_days(rule: Rule, window: Window, pairs: pl.DataFrame, days: pl.Data
 def _least_excess(rule: Rule) -> pl.Expr:
     """With a learnt floor the rest must be a leak by itself; without one any floor is."""
     return pl.when(pl.col("learnt_lh") > 0).then(rule["flow_low_lh"] * 0.8).otherwise(0.0)
+
+
+def _heating_hides(rule: Rule) -> pl.Expr:
+    """A counter so coarse that a pulse a night is more than the smallest leak, in a home known to heat with gas.
+
+    Means over a night hide how heating varies, so nothing tells it from a flow that rests.
+    """
+    return pl.col("heats") & (pl.col("floor_step_lh") > rule["flow_low_lh"])
 
 
 def _may_be_pilot(rule: Rule) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -91,6 +92,16 @@ def test_a_counter_of_100_l_shows_a_leak_that_moves_it_several_times_a_night() -
     day = [40.0] * 7 + [130, 100, 40, 80, 130, 60, 150, 100, 40, 80, 130, 160, 120, 100, 100, 80, 80]
     (leak,) = found("micro_leak", pulses_of_100_l(day, 10))
     assert leak.value == pytest.approx(40, abs=13)
+
+
+def test_a_counter_of_100_l_says_nothing_of_leaks_where_gas_heats() -> None:
+    """The same three pulses a night may be the boiler: means over eight hours do not show how heating varies."""
+    seen = pulses_of_100_l(
+        [40.0] * 7 + [130, 100, 40, 80, 130, 60, 150, 100, 40, 80, 130, 160, 120, 100, 100, 80, 80], 10
+    )
+    heated = seen.devices.with_columns(pl.lit(["hob", "heating_boiler"], pl.List(pl.String())).alias("appliances"))
+    assert len(found("micro_leak", seen)) == 1
+    assert found("micro_leak", replace(seen, devices=heated)) == []
 
 
 def test_a_home_that_sleeps_has_no_leak() -> None:
