@@ -91,7 +91,7 @@ class OneRosterAnswer(RosterAnswer):
 class RosterQuery(Shape):
     """How one roster is wanted."""
 
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "geojson", "ical", "pdf"] = "json"
 
 
 class OmissionAnswer(Shape):

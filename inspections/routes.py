@@ -36,8 +36,14 @@ from inspections.model import UserClass
 from inspections.outcomes import InvalidOutcome
 from inspections.params import RosterParams
 from inspections.planning import plan_day
+from inspections.printing.formats import (
+    RosterFile,
+    RosterFormat,
+    RosterSurroundings,
+    roster_file,
+    roster_surroundings,
+)
 from inspections.reports import checklist_answer, take_report
-from inspections.sheet import roster_csv
 from inspections.worker import PlanningFailed
 from sql import audit
 from sql.actor import Actor
@@ -82,25 +88,34 @@ class InspectionRoutes:
     async def roster(
         self, day: date, inspector: str, query: RosterQuery, actor: Actor
     ) -> OneRosterAnswer | web.Response:
-        """One inspector's roster of a day, as JSON or CSV; an inspector sees the own one only."""
+        """One inspector's roster of a day: JSON, CSV, GeoJSON, iCalendar or PDF; an inspector sees the own one only."""
+        if query.format == "json":
+            return (await self._one(day, inspector, actor))[0]
+        file = await self.roster_as_file(day, inspector, query.format, actor)
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        charset = "utf-8" if file.media_type.startswith("text/") else None
+        return web.Response(body=file.content, content_type=file.media_type, charset=charset, headers=headers)
+
+    async def roster_as_file(self, day: date, inspector: str, wanted: RosterFormat, actor: Actor) -> RosterFile:
+        """One inspector's roster as a file; raises NotFound, or Conflict when the font it needs is missing."""
+        answer, around = await self._one(day, inspector, actor)
+        return await roster_file(answer, around, wanted, self._params.zone)
+
+    async def _one(self, day: date, inspector: str, actor: Actor) -> tuple[OneRosterAnswer, RosterSurroundings]:
         at = datetime.now(UTC)
+        missing = f"inspector {inspector} has no roster on {day.isoformat()}"
         if actor.role == "inspector" and actor.inspector_code != inspector:
-            raise NotFound(f"inspector {inspector} has no roster on {day.isoformat()}")
+            raise NotFound(missing)
         async with self._pool.acquire() as conn, conn.transaction():
             run = await _run_in_force(conn, day)
             rosters = await _rosters(conn, run["run_id"], inspector, actor)
             if not rosters:
-                raise NotFound(f"inspector {inspector} has no roster on {day.isoformat()}")
+                raise NotFound(missing)
             subject = f"roster:{day.isoformat()}/{inspector}"
             await audit.record(conn, actor, "roster.read", subject, {"version": run["version"]}, at)
+            around = await roster_surroundings(conn, day, run["run_id"], inspector, actor)
         facts = _run_facts(day, run)
-        answer = OneRosterAnswer(**rosters[0], day=day, version=facts["version"], planned_at=facts["planned_at"])
-        if query.format == "json":
-            return answer
-        headers = {"Content-Disposition": f'attachment; filename="roster-{day.isoformat()}.csv"'}
-        return web.Response(
-            text=roster_csv(answer, self._params.zone), content_type="text/csv", charset="utf-8", headers=headers
-        )
+        return OneRosterAnswer(**rosters[0], day=day, version=facts["version"], planned_at=facts["planned_at"]), around
 
     async def omissions(self, day: date, query: OmissionQuery, actor: Actor) -> OmissionPage:
         """Doors that were due and are on no roster of the day: the constraint that binds, the price of forcing in."""

@@ -1,5 +1,6 @@
 """Commands of the desk: the registry, alerts and rosters."""
 
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +20,13 @@ from app.commands.terminal import (
     show_table,
     with_connection,
     with_pool,
+    write_file,
 )
 from app.importer import ImportRefused, ImportReport, import_folder
 from app.settings import Settings
 from inspections.answers import DayAnswer, RosterAnswer
 from inspections.planning import Run, plan_day
+from inspections.printing.formats import RosterFile, RosterFormat
 from inspections.routes import InspectionRoutes
 from inspections.worker import PlanningFailed
 
@@ -116,13 +119,24 @@ def roster_show(
     context: typer.Context,
     day: DayOption = None,
     inspector: Annotated[str | None, typer.Option(help="Code of one inspector; default: all.")] = None,
+    form: Annotated[
+        RosterFormat | None, typer.Option("--format", help="A file of one inspector's day instead of a table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the file goes; default: standard output.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the rosters of a day with each visit's reasons, newest version. The look is audited: it shows addresses.
 
+    With --format geojson, ical, pdf, csv or json, write the day of --inspector for a map, calendar or printer.
+
     Exit codes: 0 shown, 1 there is no roster, 2 wrong usage or settings.
     """
     wanted = as_date(day)
+    if form is not None:
+        _write_roster(context, wanted, inspector, form, output)
+        return
+    if output is not None:
+        raise typer.BadParameter("--output needs --format")
 
     async def read(pool: asyncpg.Pool, settings: Settings) -> tuple[DayAnswer, Settings]:
         routes = InspectionRoutes(pool, settings.roster)
@@ -137,6 +151,22 @@ def roster_show(
         return
     for one in rosters:
         _show_roster(one, answer, settings)
+
+
+def _write_roster(
+    context: typer.Context, day: date | None, inspector: str | None, form: RosterFormat, output: Path | None
+) -> None:
+    if inspector is None:
+        raise typer.BadParameter("--format needs --inspector: a file holds one inspector's day")
+    if output is None and form == "pdf" and sys.stdout.isatty():
+        raise typer.BadParameter("--format pdf needs --output, or a pipe")
+
+    async def read(pool: asyncpg.Pool, settings: Settings) -> RosterFile:
+        routes = InspectionRoutes(pool, settings.roster)
+        chosen = day or _tomorrow(settings, datetime.now(UTC))
+        return await routes.roster_as_file(chosen, inspector, form, console_actor())
+
+    write_file(with_pool(context, read).content, output)
 
 
 def _show_roster(one: RosterAnswer, answer: DayAnswer, settings: Settings) -> None:

@@ -170,6 +170,20 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def write_file(content: bytes, output: Path | None) -> None:
+    """Write a file whole, readable by its owner only (it may hold personal data), or to standard output."""
+    if output is None:
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        output.write_bytes(b"")
+        output.chmod(0o600)
+        output.write_bytes(content)
+    except OSError as error:
+        raise WentWrong(f"{output} cannot be written: {error.strerror or error}") from error
+    say(f"{output}: {len(content):,} bytes")
+
+
 def say(sentence: str) -> None:
     """Print a sentence for a person on standard error, so that standard output stays data."""
     error_console.print(Text(sentence), soft_wrap=True)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from icalendar import Calendar
 
 from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
@@ -196,3 +197,19 @@ async def test_duties_in_pages_by_due_day(call: Call) -> None:
     _, page = await call("GET", "/duties?kind=alert")
     assert [item["premises"] for item in page["items"]] == ["H-001"]
     assert (await call("GET", "/duties?after=2026-99-01_1"))[0] == 422
+
+
+@pytest.mark.usefixtures("planned")
+async def test_roster_as_files(call: Call, pool: asyncpg.Pool) -> None:
+    """Map, calendar and paper of the version in force; a colleague gets none; planning anew updates the calendar."""
+    status, told = await call("GET", f"{ROSTERS}/I-1?format=geojson", as_="ines")
+    assert status == 200
+    doors = [feature["properties"]["premises"] for feature in told["features"][1:]]
+    assert (await call("GET", f"{ROSTERS}/I-1?format=ical", as_="ivan"))[0] == 404
+    await plan_day(pool, TOMORROW, PARAMS, NOW + timedelta(minutes=1))
+    status, text = await call("GET", f"{ROSTERS}/I-1?format=ical", as_="ines")
+    events = Calendar.from_ical(text).walk("VEVENT")
+    assert {str(event["sequence"]) for event in events} == {"2"}
+    assert {str(event["uid"]).split("/")[2] for event in events} >= {f"{door}@gaswarden" for door in doors}
+    status, _ = await call("GET", f"{ROSTERS}/I-1?format=hologram")
+    assert status == 422

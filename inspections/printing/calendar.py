@@ -1,0 +1,73 @@
+"""A roster as iCalendar (RFC 5545): one event a door, and one for the break.
+
+An event's UID is the day, the inspector and the door, so a later version updates it (SEQUENCE is the version), and
+a door that left the roster is told as CANCELLED. Names and telephone numbers of residents stay out: calendars
+travel.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from icalendar import Calendar, Event
+
+from inspections.answers import OneRosterAnswer, VisitAnswer
+
+_PRODUCT = "-//Gaswarden//Rosters//EN"
+
+
+def roster_calendar(
+    roster: OneRosterAnswer, dropped: Sequence[tuple[str, datetime, datetime]], zone: ZoneInfo
+) -> bytes:
+    """The day as a calendar; `dropped` are doors of earlier versions with the time they last had."""
+    calendar = Calendar()
+    calendar.add("prodid", _PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add("x-wr-calname", f"{roster.day.isoformat()} {roster.inspector}")
+    calendar.add("x-wr-timezone", zone.key)
+    for visit in roster.visits:
+        calendar.add_component(_visit(roster, visit, zone))
+    if roster.break_start_at is not None and roster.break_end_at is not None:
+        pause = _event(roster, "break", roster.break_start_at, roster.break_end_at)
+        pause.add("summary", "Break")
+        calendar.add_component(pause)
+    for premises, begin, until in dropped:
+        gone = _event(roster, premises, begin, until)
+        gone.add("summary", f"{premises}: no longer on this roster")
+        gone.add("status", "CANCELLED")
+        calendar.add_component(gone)
+    return bytes(calendar.to_ical())
+
+
+def _visit(roster: OneRosterAnswer, visit: VisitAnswer, zone: ZoneInfo) -> Event:
+    event = _event(roster, visit.premises, visit.arrive_at, visit.leave_at)
+    must = "must: " if visit.mandatory else ""
+    event.add("summary", f"{visit.position}. {must}{visit.compound}, {visit.building}, {visit.unit}")
+    event.add("location", visit.address)
+    event.add("geo", (visit.latitude, visit.longitude))
+    event.add("status", "CONFIRMED")
+    event.add("class", "PRIVATE")
+    if visit.mandatory:
+        event.add("priority", 1)
+    event.add(
+        "description", "\n".join([f"{visit.premises}, {visit.user_class}", *_promise(visit, zone), *visit.reasons])
+    )
+    return event
+
+
+def _promise(visit: VisitAnswer, zone: ZoneInfo) -> list[str]:
+    if visit.promised_from is None or visit.promised_to is None:
+        return []
+    begin, until = visit.promised_from.astimezone(zone), visit.promised_to.astimezone(zone)
+    return [f"promised {begin:%H:%M}-{until:%H:%M}"]
+
+
+def _event(roster: OneRosterAnswer, about: str, begin: datetime, until: datetime) -> Event:
+    event = Event()
+    event.add("uid", f"{roster.day.isoformat()}/{roster.inspector}/{about}@gaswarden")
+    event.add("sequence", roster.version)
+    event.add("dtstamp", roster.planned_at)
+    event.add("dtstart", begin)
+    event.add("dtend", until)
+    return event
