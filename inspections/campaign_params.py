@@ -13,7 +13,7 @@ class CampaignParams(BaseModel):
     days: int = Field(365, ge=7, le=800, description="How many days ahead are planned.")
     early_days: int = Field(30, ge=0, le=366, description="A door may be visited so many days before it is due.")
     priority_lead_days: int = Field(
-        60, ge=0, le=366, description="Doors of priority groups are taken as due so many days sooner."
+        14, ge=0, le=366, description="Doors of priority groups are taken as due so many days sooner."
     )
     notice_days: int = Field(3, ge=0, le=60, description="Notices go out so many days before the visits (Nanning: 3).")
     open_compounds_per_inspector: float = Field(
