@@ -27,6 +27,7 @@ from inspections import campaigning, scheduler
 from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
+from inspections.offline_routes import OfflineRoutes
 from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
@@ -196,6 +197,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *InspectionRoutes(pool, settings.roster).table(),
         *CampaignRoutes(pool, settings.roster).table(),
         *BookingRoutes(pool, settings.roster).table(),
+        *OfflineRoutes(pool, settings.roster).table(),
         *RequestRoutes(pool, settings.roster).table(),
         *CaseRoutes(pool, settings.roster).table(),
     ]

@@ -1,32 +1,35 @@
-"""Chances to get in, kept for an hour: learning them reads a year of outcomes."""
+"""Chances to get in as known at the beginning of a day: learning them reads a year of outcomes.
+
+All of a day goes by the same chances, so that the advice after a closed door does not depend on the order in which the
+day's reports arrive, nor on a restart.
+"""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from inspections.access_rates import AccessRates
 from inspections.access_store import access_rates
-
-_KEPT_FOR = timedelta(hours=1)
+from inspections.wallclock import WallClock, local_day
 
 
 class LearnedRates:
-    """The learned chances, not older than an hour."""
+    """The learned chances of the day, learned once in this process."""
 
     def __init__(self, pool: asyncpg.Pool, zone: ZoneInfo) -> None:
         self._pool = pool
         self._zone = zone
         self._learning = asyncio.Lock()
-        self._rates: AccessRates | None = None
-        self._learned_at: datetime | None = None
+        self._learned: tuple[date, AccessRates] | None = None
 
     async def rates(self, at: datetime) -> AccessRates:
-        """The chances as known at a moment."""
+        """The chances as they were known when the local day of a moment began."""
+        day = local_day(at, self._zone)
         async with self._learning:
-            if self._rates is None or self._learned_at is None or at - self._learned_at >= _KEPT_FOR:
+            if self._learned is None or self._learned[0] != day:
                 async with self._pool.acquire() as conn:
-                    self._rates = await access_rates(conn, self._zone, at)
-                self._learned_at = at
-            return self._rates
+                    midnight = WallClock(day, self._zone).moment(0)
+                    self._learned = (day, await access_rates(conn, self._zone, midnight))
+            return self._learned[1]

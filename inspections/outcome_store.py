@@ -97,6 +97,11 @@ async def tried_in_a_row(conn: asyncpg.Connection, premises_id: int, at: datetim
     return [row["at"] for row in await conn.fetch(*queries["tried_in_a_row"].bind(premises_id=premises_id, at=at))]
 
 
+async def tried_since(conn: asyncpg.Connection, premises_id: int, at: datetime) -> list[datetime]:
+    """When visits after a moment did not get in, until the next that did, oldest first."""
+    return [row["at"] for row in await conn.fetch(*queries["tried_since"].bind(premises_id=premises_id, at=at))]
+
+
 async def entered_since(conn: asyncpg.Connection, premises_id: int, at: datetime) -> bool:
     """Whether somebody got in after a moment."""
     found: bool = await conn.fetchval(*queries["entered_since"].bind(premises_id=premises_id, at=at))
@@ -109,20 +114,30 @@ async def shift_hours(conn: asyncpg.Connection) -> tuple[int, int]:
     return (0, 24) if row is None or row["from_hour"] is None else (row["from_hour"], row["to_hour"])
 
 
-async def open_hazards(conn: asyncpg.Connection, premises_id: int) -> list[KnownHazard]:
-    """The door's open hazards."""
-    return [KnownHazard(**row) for row in await conn.fetch(*queries["open_hazards"].bind(premises_id=premises_id))]
+async def open_hazards(conn: asyncpg.Connection, premises_id: int, at: datetime) -> list[KnownHazard]:
+    """The door's open hazards, those first seen after a moment marked."""
+    rows = await conn.fetch(*queries["open_hazards"].bind(premises_id=premises_id, at=at))
+    return [KnownHazard(**row) for row in rows]
 
 
 async def record_outcome(
-    conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported, decision: Decision, visited_on: date
+    conn: asyncpg.Connection,
+    visit: PlannedVisit,
+    reported: Reported,
+    decision: Decision,
+    visited_on: date,
+    zone: str,
+    tried_at: datetime,
 ) -> int:
-    """Write an outcome and all that follows from it; returns its id. Raises Conflict when the client id is taken."""
+    """Write an outcome and all that follows from it; returns its id. Raises Conflict when the client id is taken.
+
+    `tried_at`: of the newest visit that the decision takes into account, this one or one reported before it.
+    """
     outcome_id = await add_outcome(conn, visit, reported)
     await conn.execute(
         *queries["finish_duties"].bind(duty_ids=list(decision.done), outcome_id=outcome_id, at=reported.received_at)
     )
-    await put_off_duties(conn, decision, visit.visit_id, reported.at)
+    await put_off_duties(conn, decision, visit.visit_id, tried_at)
     await conn.execute(
         *queries["close_hazards"].bind(
             hazard_ids=list(decision.closed_hazards), outcome_id=outcome_id, at=reported.received_at
@@ -135,7 +150,7 @@ async def record_outcome(
         new.append(NewDuty(visit.premises_id, "periodic", due_on, mandatory=False, reason=reason))
         await conn.execute(*queries["mark_entered"].bind(premises_id=visit.premises_id, entered_on=visited_on))
     await open_duties(conn, new, reported.received_at)
-    await _settle_order(conn, visit, outcome_id, reported, decision, visited_on)
+    await _settle_order(conn, visit, outcome_id, reported, decision, visited_on, zone)
     await conn.execute(*queries["announce_outcome"].bind(outcome_id=outcome_id))
     return outcome_id
 
@@ -147,6 +162,7 @@ async def _settle_order(
     reported: Reported,
     decision: Decision,
     visited_on: date,
+    zone: str,
 ) -> None:
     """What would differ had reports of this door come in another order: made equal."""
     if decision.next_periodic is not None:
@@ -159,7 +175,14 @@ async def _settle_order(
     if decision.seen_again:
         await conn.execute(
             *queries["date_hazards_back"].bind(
-                hazard_ids=list(decision.seen_again), found_at=reported.at, found_on=visited_on
+                hazard_ids=list(decision.seen_again), found_at=reported.at, found_on=visited_on, zone=zone
+            )
+        )
+    if decision.entered:
+        said = f"somebody got in on {visited_on.isoformat()}"
+        await conn.execute(
+            *queries["end_access_cases"].bind(
+                premises_id=visit.premises_id, entered_at=reported.at, at=reported.received_at, said=said
             )
         )
     if decision.hazards:

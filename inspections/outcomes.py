@@ -36,11 +36,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class KnownHazard:
-    """An open hazard of the door."""
+    """An open hazard of the door; `later`: first seen after the visit that is being reported."""
 
     hazard_id: int
     code: str
     grade: int
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def _closed(result: Result, duties: Sequence[Duty], known: Sequence[KnownHazard]
         return ()  # what was not found may not have been seen
     rechecked = {duty.hazard_id for duty in duties if duty.kind == "recheck"}
     gone = [hazard for hazard in known if hazard.hazard_id in rechecked and hazard.code not in found]
-    minor = [hazard for hazard in known if result == "passed" and hazard.grade == 3 and hazard not in gone]
+    minor = [one for one in known if result == "passed" and one.grade == 3 and not one.later and one not in gone]
     return tuple(sorted(hazard.hazard_id for hazard in [*gone, *minor]))
 
 

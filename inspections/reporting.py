@@ -99,21 +99,27 @@ async def report_outcome(
     findings, unseen, lacking = _checked(visit, result, findings, details, lists, periodic, params)
     check_report(result, findings, catalogue)
     duties = await store.duties_of_visit(conn, visit_id)
-    known = await store.open_hazards(conn, visit.premises_id)
+    known = await store.open_hazards(conn, visit.premises_id, at)
     visited_on = local_day(at, params.zone)
     cycles = load_cycles(params.cycles_file)
     decision = decide(
         result, findings, duties, known, visit.facts, visited_on, cycles, catalogue, planned_periodic=periodic
     )
-    follow = _Follow(lacking)
+    follow, tried_at = _Follow(lacking), at
     if not decision.entered:
-        decision, follow = await _try_again(conn, visit, result, at, decision, duties, cycles, params, rates, lacking)
+        later = await store.tried_since(conn, visit.premises_id, at)
+        tried_at = later[-1] if later else at  # reports come in any order: the newest try decides when the next is
+        last_on = local_day(tried_at, params.zone)
+        decision = decide(result, findings, duties, known, visit.facts, last_on, cycles, catalogue)
+        decision, follow = await _try_again(
+            conn, visit, result, at, later, decision, duties, cycles, params, rates, lacking
+        )
     reported = store.Reported(
         client_id, result, at, received_at, note, body, actor.name,
         lists.version if details.answers is not None else None,
         dict(details.answers) if details.answers is not None else None, unseen, follow.as_json(),
     )  # fmt: skip
-    outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on)
+    outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on, str(params.zone), tried_at)
     if details.notice_card is not None:
         await leave_card(
             conn, details.notice_card, visit.premises_id, outcome_id, at + timedelta(days=params.card_days)
@@ -175,6 +181,7 @@ async def _try_again(
     visit: store.PlannedVisit,
     result: Result,
     at: datetime,
+    later: list[datetime],
     decision: Decision,
     duties: list[Duty],
     cycles: Cycles,
@@ -190,11 +197,11 @@ async def _try_again(
     if waiting:
         from_hour, to_hour = await store.shift_hours(conn)
         best = (rates or AccessRates()).best_times(
-            visit.user_class, visit.area, attempt, from_hour=from_hour, to_hour=to_hour
+            visit.user_class, visit.area, len(earlier) + 1 + len(later), from_hour=from_hour, to_hour=to_hour
         )
-        tried = [moment.astimezone(params.zone) for moment in (*earlier, at)]
+        tried = [moment.astimezone(params.zone) for moment in (*earlier, at, *later)]
         advice = advise(cycles.no_access, tried, best, max(waiting))
-    cases = await _open_case(conn, visit, result, at, attempt, cycles, params)
+    cases = await _open_case(conn, visit, result, at, attempt + len(later), cycles, params)
     return put_off(decision, duties, advice), _Follow(lacking, attempt, advice, cases)
 
 

@@ -117,3 +117,9 @@ DO $$ BEGIN
         GRANT UPDATE ON notice_card TO gaswarden_app;
     END IF;
 END $$;
+-- A conflict of reports is settled, never deleted. (Not before 0021.)
+DO $$ BEGIN
+    IF to_regclass('outcome_conflict') IS NOT NULL THEN
+        GRANT UPDATE ON outcome_conflict TO gaswarden_app;
+    END IF;
+END $$;

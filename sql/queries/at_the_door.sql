@@ -36,16 +36,17 @@ UPDATE duty d SET due_on = $3, reason = $4
 WHERE d.premises_id = $1 AND d.kind = 'periodic' AND d.state = 'open' AND d.due_on < $3
   AND NOT EXISTS (SELECT FROM visit_duty vd WHERE vd.visit_id = $2 AND vd.duty_id = d.duty_id);
 
--- date_hazards_back(hazard_ids, found_at, found_on) --
+-- date_hazards_back(hazard_ids, found_at, found_on, zone) --
 -- Open hazards that a report of an earlier visit shows to be older than known: deadline and re-check move with them.
 WITH older AS (
     UPDATE hazard h SET found_at = $2, due_on = h.due_on - moved.days
-    FROM (SELECT hazard_id, (found_at - $2) AS lead, greatest(0, extract(day FROM found_at - $2)::int) AS days
+    FROM (SELECT hazard_id, found_at - $2 AS lead, (found_at AT TIME ZONE $4)::date - $3::date AS days
           FROM hazard WHERE hazard_id = ANY($1::bigint[])) moved
     WHERE h.hazard_id = moved.hazard_id AND h.state = 'open' AND moved.lead > interval '0'
     RETURNING h.hazard_id, h.due_on
 )
-UPDATE duty d SET due_on = o.due_on, not_before = least(d.not_before, greatest(o.due_on, $3::date + 1))
+UPDATE duty d SET due_on = o.due_on, not_before = least(d.not_before, greatest(o.due_on, $3::date + 1)),
+                  reason = regexp_replace(d.reason, 'found on \d{4}-\d{2}-\d{2}', 'found on ' || $3::date::text)
 FROM older o WHERE d.hazard_id = o.hazard_id AND d.kind = 'recheck' AND d.state = 'open';
 
 -- close_minor_hazards(outcome_id, at) --
@@ -63,6 +64,23 @@ SELECT o.at FROM outcome o
 WHERE o.premises_id = $1 AND NOT o.entered AND o.at < $2
   AND o.at > coalesce((SELECT max(e.at) FROM outcome e WHERE e.premises_id = $1 AND e.entered AND e.at < $2), '-infinity')
 ORDER BY o.at;
+
+-- tried_since(premises_id, at) --
+-- When visits after a moment did not get in, until the next that did, oldest first.
+SELECT o.at FROM outcome o
+WHERE o.premises_id = $1 AND NOT o.entered AND o.at > $2
+  AND o.at < coalesce((SELECT min(e.at) FROM outcome e WHERE e.premises_id = $1 AND e.entered AND e.at > $2), 'infinity')
+ORDER BY o.at;
+
+-- end_access_cases(premises_id, entered_at, at, said) --
+-- Cases about a door that did not open end when somebody has got in since; those under supervision are for a person.
+WITH ended AS (
+    UPDATE case_file SET state = 'closed', plan = coalesce(plan, $4), planned_at = coalesce(planned_at, $3), result = $4,
+                         closed_at = $3
+    WHERE premises_id = $1 AND kind IN ('no_access', 'refused') AND state <> 'closed' AND NOT supervised AND opened_at < $2
+    RETURNING case_id
+)
+INSERT INTO case_step (case_id, at, step, actor, note) SELECT case_id, $3, 'close', 'inspections', $4 FROM ended;
 
 -- entered_since(premises_id, at) --
 -- Whether somebody got in after a moment.

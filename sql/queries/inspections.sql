@@ -359,9 +359,9 @@ WHERE vd.visit_id = $1 AND d.state = 'open'
 ORDER BY d.duty_id
 FOR UPDATE OF d;
 
--- open_hazards(premises_id) --
--- The hazards of a door that are not closed.
-SELECT hazard_id, code, grade FROM hazard WHERE premises_id = $1 AND state = 'open' ORDER BY hazard_id;
+-- open_hazards(premises_id, at) --
+-- The hazards of a door that are not closed; whether they were first seen after a moment.
+SELECT hazard_id, code, grade, found_at > $2 AS later FROM hazard WHERE premises_id = $1 AND state = 'open' ORDER BY hazard_id;
 
 -- finish_duties(duty_ids, outcome_id, at) --
 -- These duties are done by this outcome.

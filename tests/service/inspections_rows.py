@@ -92,7 +92,12 @@ async def visit_of(conn: asyncpg.Connection, code: str, day: date = TOMORROW) ->
 
 
 async def plan_visit(
-    conn: asyncpg.Connection, code: str, planned_at: datetime, duty_id: int | None = None, inspector: str = "I-1"
+    conn: asyncpg.Connection,
+    code: str,
+    planned_at: datetime,
+    duty_id: int | None = None,
+    inspector: str = "I-1",
+    day: date | None = None,
 ) -> tuple[int, int]:
     """A visit to a home on a roster of its own, for its periodic duty (a new one unless named); returns both ids."""
     door = await premises_id(conn, code)
@@ -101,9 +106,10 @@ async def plan_visit(
             conn, "duty", "duty_id", premises_id=door, kind="periodic", state="open", due_on=planned_at.date(),
             mandatory=False, reason="periodic", created_at=planned_at,
         )  # fmt: skip
-    version = 1 + await conn.fetchval("SELECT count(*) FROM roster_run WHERE day = $1", planned_at.date())
+    day = day or planned_at.date()
+    version = 1 + await conn.fetchval("SELECT count(*) FROM roster_run WHERE day = $1", day)
     run = await insert(
-        conn, "roster_run", "run_id", day=planned_at.date(), version=version, planned_at=planned_at, seed=1, solver="x",
+        conn, "roster_run", "run_id", day=day, version=version, planned_at=planned_at, seed=1, solver="x",
         figures={},
     )  # fmt: skip
     worker_id = await conn.fetchval("SELECT inspector_id FROM inspector WHERE code = $1", inspector)
