@@ -19,6 +19,7 @@ from app.commands import (
     history,
     moving_in,
     people,
+    printing,
     proof,
     reaching,
     roster_days,
@@ -84,6 +85,7 @@ desk.roster.command("change")(roster_days.roster_change)
 desk.roster.command("diff")(roster_days.roster_diff)
 desk.roster.command("why")(roster_days.roster_why)
 cli.add_typer(desk.roster, name="roster")
+cli.add_typer(printing.notices, name="print")
 cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

@@ -28,6 +28,7 @@ from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
 from inspections.offline_routes import OfflineRoutes
+from inspections.printing.paper_routes import PaperRoutes
 from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
@@ -194,6 +195,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *IngestRoutes(pool).table(),
         *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
+        *PaperRoutes(pool, settings.roster).table(),
         *InspectionRoutes(pool, settings.roster).table(),
         *CampaignRoutes(pool, settings.roster).table(),
         *BookingRoutes(pool, settings.roster).table(),

@@ -14,6 +14,7 @@ from inspections.campaign_params import CampaignParams
 from inspections.candidates import CallRules
 from inspections.cycle import Cycles
 from inspections.model import Overbooking, Travel, UserClass
+from inspections.printing.params import PrintingParams
 from inspections.routing import Search
 
 
@@ -105,6 +106,8 @@ class RosterParams(BaseModel):
     booking_per_inspector: int = Field(
         2, ge=1, le=20, description="Most promised visits in a window for each inspector at work then."
     )
+
+    printing: PrintingParams = Field(default_factory=PrintingParams, description="Notices and cards on paper.")
 
     @field_validator("city_timezone")
     @classmethod

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
@@ -58,6 +59,11 @@ class Paper(FPDF):
             sign if not sign.isprintable() or ord(sign) in known or ord(sign) in fallback else "?" for sign in text
         )
         return super().normalize_text(shown)
+
+    def _render_styled_text_line(self, *given: Any, **named: Any) -> bool:
+        """Name the font anew for each line: after one that ended in the fallback font fpdf2 2.8.9 forgets to."""
+        self.current_font_is_set_on_page = False
+        return super()._render_styled_text_line(*given, **named)
 
     def _signs(self, family: str) -> Mapping[int, object]:
         font = self.fonts[family]

@@ -16,6 +16,7 @@ from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
 from inspections.params import RosterParams
 from inspections.planning import plan_day
+from inspections.printing.paper_routes import PaperRoutes
 from inspections.routes import InspectionRoutes
 from inspections.wallclock import local_day
 from sql.actor import Actor
@@ -36,7 +37,8 @@ async def planned(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
 
 @pytest.fixture
 async def client(pool: asyncpg.Pool) -> AsyncIterator[TestClient[Any, Any]]:
-    served = Web(pool, HttpParams(), InspectionRoutes(pool, PARAMS).table(), None)
+    routes = [*PaperRoutes(pool, PARAMS).table(), *InspectionRoutes(pool, PARAMS).table()]
+    served = Web(pool, HttpParams(), routes, None)
     async with TestClient(TestServer(served.application)) as opened:
         yield opened
 
@@ -56,6 +58,8 @@ async def call(client: TestClient[Any, Any], conn: asyncpg.Connection) -> Call:
     async def send(method: str, path: str, *, as_: str = "olga", **options: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {tokens[as_]}"}
         async with client.request(method, f"/api/v1{path}", headers=headers, **options) as response:
+            if response.content_type == "application/pdf":
+                return response.status, await response.read()
             is_json = "json" in response.content_type
             return response.status, await response.json(content_type=None) if is_json else await response.text()
 
@@ -213,3 +217,23 @@ async def test_roster_as_files(call: Call, pool: asyncpg.Pool) -> None:
     assert {str(event["uid"]).split("/")[2] for event in events} >= {f"{door}@gaswarden" for door in doors}
     status, _ = await call("GET", f"{ROSTERS}/I-1?format=hologram")
     assert status == 422
+
+
+@pytest.mark.usefixtures("planned")
+async def test_notice_of_a_hazard_on_paper(call: Call, conn: asyncpg.Connection) -> None:
+    """Its finder prints it, a colleague and another district do not; each print is on the record."""
+    visit_id = await visit_of(conn, "H-001")
+    body = {"client_id": str(uuid4()), "result": "hazard_found", "at": datetime.now(UTC).isoformat()}
+    finder, colleague = "ines", "ivan"
+    status, receipt = await call(
+        "POST", f"/visits/{visit_id}/outcome", as_=finder, json=body | {"hazards": [{"code": "leak"}]}
+    )
+    assert status == 200
+    path = f"/hazards/{receipt['hazards'][0]['hazard_id']}/notice"
+    status, paper = await call("GET", f"{path}?language=en", as_=finder)
+    assert (status, paper[:4]) == (200, b"%PDF")
+    assert (await call("GET", path, as_=colleague))[0] == 404
+    assert (await call("GET", path, as_="otto"))[0] == 404
+    assert await conn.fetchval("SELECT count(*) FROM audit_entry WHERE action = 'hazard.notice'") == 1
+    assert (await call("POST", "/notice-cards/print", json={"count": 2}))[0] == 409
+    assert await conn.fetchval("SELECT count(*) FROM notice_card") == 0
