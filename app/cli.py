@@ -22,6 +22,7 @@ from app.commands import (
     printing,
     proof,
     reaching,
+    reports,
     roster_days,
     rules,
     service,
@@ -86,6 +87,7 @@ desk.roster.command("diff")(roster_days.roster_diff)
 desk.roster.command("why")(roster_days.roster_why)
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(printing.notices, name="print")
+cli.add_typer(reports.reports, name="report")
 cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

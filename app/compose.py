@@ -29,6 +29,7 @@ from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
 from inspections.offline_routes import OfflineRoutes
 from inspections.printing.paper_routes import PaperRoutes
+from inspections.report_routes import ReportRoutes
 from inspections.request_routes import RequestRoutes
 from inspections.routes import InspectionRoutes
 from rules import evaluator
@@ -196,6 +197,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
         *PaperRoutes(pool, settings.roster).table(),
+        *ReportRoutes(pool, settings.roster).table(),
         *InspectionRoutes(pool, settings.roster).table(),
         *CampaignRoutes(pool, settings.roster).table(),
         *BookingRoutes(pool, settings.roster).table(),

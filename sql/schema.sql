@@ -706,6 +706,8 @@ CREATE UNIQUE INDEX duty_alert_key ON duty (alert_id) WHERE state = 'open' AND a
 -- serves: what became of an alert's duties
 CREATE INDEX duty_alert_idx ON duty (alert_id) WHERE alert_id IS NOT NULL;
 CREATE INDEX duty_premises_idx ON duty (premises_id);
+-- serves: coverage against what was due, by period
+CREATE INDEX duty_due_idx ON duty (due_on) WHERE kind = 'periodic' AND state <> 'cancelled';
 
 -- Promise: every window that somebody was told, the newest is the duty's; rows are only ever added, with the reason.
 CREATE TABLE promise (
@@ -837,6 +839,8 @@ CREATE TABLE outcome (
     follow_up    jsonb NOT NULL DEFAULT '{}'             -- what the receipt says beside: attempt, next attempt, cases, what lacks
 );
 CREATE INDEX outcome_premises_idx ON outcome (premises_id);
+-- serves: figures by period
+CREATE INDEX outcome_at_idx ON outcome (at);
 
 -- Hazard: found by an outcome, in the same transaction.
 CREATE TABLE hazard (
@@ -856,6 +860,8 @@ CREATE TABLE hazard (
     closed_outcome_id bigint REFERENCES outcome
 );
 CREATE INDEX hazard_premises_idx ON hazard (premises_id);
+-- serves: figures by period
+CREATE INDEX hazard_found_idx ON hazard (found_at);
 ALTER TABLE duty ADD CONSTRAINT duty_hazard_fkey FOREIGN KEY (hazard_id) REFERENCES hazard;
 ALTER TABLE duty ADD CONSTRAINT duty_outcome_fkey FOREIGN KEY (outcome_id) REFERENCES outcome;
 

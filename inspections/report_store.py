@@ -1,0 +1,33 @@
+"""Reads the figures of inspections, in one snapshot."""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from inspections.report_figures import InspectionReport, ReportQuery, report_of
+from sql import queries
+from sql.actor import Actor
+
+
+async def inspection_report(
+    conn: asyncpg.Connection, query: ReportQuery, zone: ZoneInfo, today: date, actor: Actor
+) -> InspectionReport:
+    """Figures of a span of local days, within the caller's areas; the caller's transaction is the snapshot."""
+    first, last = query.days()
+    past = last + timedelta(days=1)
+    shared = {"every": query.every, "part": query.by, "areas": actor.area_list()}
+    days = {"from_day": first, "to_day": past} | shared
+    moments = {"from_at": _midnight(first, zone), "to_at": _midnight(past, zone), "zone": zone.key} | shared
+    counted = [
+        *await conn.fetch(*queries["planned_figures"].bind(**days)),
+        *await conn.fetch(*queries["visited_figures"].bind(**moments)),
+    ]
+    if query.by not in {"station", "inspector"}:
+        counted += await conn.fetch(*queries["due_figures"].bind(zone=zone.key, **days))
+    hazards = await conn.fetch(*queries["hazard_figures"].bind(today=today, **moments))
+    return report_of(query, [dict(row) for row in counted], [dict(row) for row in hazards])
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
