@@ -18,6 +18,8 @@ class Grade(BaseModel):
     recheck: bool
     mandatory: bool
     action: str = Field(min_length=1)
+    notify_within_h: float | None = Field(None, gt=0, description="The written notice is out by then, hours.")
+    track_every_h: float | None = Field(None, gt=0, description="Somebody looks after it so often, hours.")
 
 
 class HazardKind(BaseModel):

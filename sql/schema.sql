@@ -857,7 +857,16 @@ CREATE TABLE hazard (
                  )),
     note         text,
     closed_at    timestamptz,
-    closed_outcome_id bigint REFERENCES outcome
+    closed_outcome_id bigint REFERENCES outcome,
+    notified_at  timestamptz,                            -- the written notice: when, to whom, signed or not
+    notified_to  text,                                   -- personal data
+    notified_how text CONSTRAINT hazard_notified_how_check CHECK (notified_how IN ('signed', 'refused_to_sign', 'posted')),
+    cut_wanted_at timestamptz,                           -- the supply must be cut
+    cut_at       timestamptz,                            -- it was, by hand or by a valve command (a row of ingest's)
+    cut_command_id bigint,
+    restored_at  timestamptz,
+    rectified_at timestamptz,
+    rectified_by text
 );
 CREATE INDEX hazard_premises_idx ON hazard (premises_id);
 -- serves: figures by period
@@ -1102,6 +1111,19 @@ CREATE TABLE outcome_conflict (
 );
 -- serves: the list of a state, oldest first
 CREATE INDEX outcome_conflict_state_idx ON outcome_conflict (state, conflict_id);
+
+-- Hazard step: the timeline of a hazard after it was found. Rows are only ever added.
+CREATE TABLE hazard_step (
+    step_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hazard_id    bigint NOT NULL REFERENCES hazard,
+    at           timestamptz NOT NULL,                   -- when it was done, by the reporter's clock
+    recorded_at  timestamptz NOT NULL,
+    step         text NOT NULL,                          -- notify, want_cut, cut, restore, rectify, close, note
+    actor        text NOT NULL,
+    note         text,
+    details      jsonb NOT NULL                          -- to and how, by, command_id; `to` and `by` are personal data
+);
+CREATE INDEX hazard_step_hazard_idx ON hazard_step (hazard_id, step_id);
 
 -- ============================================================================ commands (written by: ingest)
 

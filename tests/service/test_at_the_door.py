@@ -13,6 +13,7 @@ from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
 from inspections.booking_routes import BookingRoutes
 from inspections.checklists import load_checklists
+from inspections.hazard_routes import HazardRoutes
 from inspections.hazards import load_hazards
 from inspections.routes import InspectionRoutes
 from sql.actor import Actor
@@ -31,6 +32,7 @@ async def call(pool: asyncpg.Pool, conn: asyncpg.Connection) -> AsyncIterator[Ca
     accounts = [NewAccount("olga", "officer"), NewAccount("ines", "inspector", inspector_code="I-1")]
     tokens = {one.name: await add_account(conn, one, Actor("console", "administrator"), NOW) for one in accounts}
     routes = [*InspectionRoutes(pool, PARAMS).table(), *BookingRoutes(pool, PARAMS).table()]
+    routes += HazardRoutes(pool, PARAMS).table()
     async with TestClient(TestServer(Web(pool, HttpParams(public_per_minute=7), routes, None).application)) as client:
 
         async def send(method: str, path: str, *, as_: str | None = "olga", **options: Any) -> tuple[int, Any]:
@@ -132,3 +134,31 @@ async def test_a_card_belongs_to_one_door(call: Call, conn: asyncpg.Connection) 
     assert await conn.fetchval("SELECT count(*) FROM outcome") == 1
     await conn.execute("UPDATE notice_card SET expires_at = now() - interval '1 s'")
     assert (await call("GET", f"/booking/{cards[0]['token']}", as_=None))[0] == 404
+
+
+async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connection) -> None:
+    """Found, overdue without a notice, notified, cut, put right, re-check moved up: on the timeline, audited."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=1))
+    found = report("hazard_found", days_ago=0.5, hazards=[{"code": "hose_through_room"}])
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=found)
+    path = f"/hazards/{receipt['hazards'][0]['hazard_id']}"
+    _, page = await call("GET", "/hazards", params={"overdue": "true"})
+    assert page["items"][0]["overdue"] == ["notice"]
+    status, problem = await call("POST", f"{path}/steps", json={"step": "notify", "at": NOW.isoformat()})
+    assert (status, problem["errors"][0]["field"]) == (422, "body.to")
+    cut = {"step": "cut", "at": NOW.isoformat(), "command_id": 7}
+    assert (await call("POST", f"{path}/steps", json=cut))[1]["errors"][0]["field"] == "body.command_id"
+    for step in (
+        {"step": "notify", "to": "Resident 1", "how": "signed"},
+        {"step": "cut", "note": "meter valve closed by hand"},
+        {"step": "rectify", "by": "Resident 1", "note": "hose replaced"},
+    ):
+        status, _ = await call("POST", f"{path}/steps", as_="ines", json=step | {"at": NOW.isoformat()})
+        assert status == 200
+    _, whole = await call("GET", path)
+    assert [one["step"] for one in whole["timeline"]] == ["notify", "cut", "rectify"]
+    assert (whole["overdue"], whole["state"], whole["notified_to"]) == ([], "open", "Resident 1")
+    recheck = await conn.fetchrow("SELECT due_on, not_before FROM duty WHERE kind = 'recheck'")
+    assert recheck["not_before"] < recheck["due_on"]
+    assert await conn.fetchval("SELECT count(*) FROM audit_entry WHERE action LIKE 'hazard.%'") == 3
+    assert (await call("GET", "/hazards/999"))[0] == 404

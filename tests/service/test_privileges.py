@@ -14,6 +14,7 @@ APPEND_ONLY = (
     "audit_entry",
     "rule_version",
     "regime",
+    "hazard_step",
 )
 
 
