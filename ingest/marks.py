@@ -7,6 +7,10 @@ from ingest.model import Device, Flag, Report, Status
 
 _BEYOND_QMAX_FACTOR = 2.0
 _HOUR = timedelta(hours=1)
+# Plain numbers, as in model.UNKNOWN_VALUE.
+_SAYS_CLOCK_UNSURE, _SAYS_POWER_WAS_LOST = int(Status.CLOCK_UNSURE), int(Status.POWER_WAS_LOST)
+_MARK_CLOCK_UNSURE = int(Flag.CLOCK_UNSURE)
+_NOT_MEASURED = int(Flag.PAST_MEMORY | Flag.BACKFILLED)
 
 
 def mark_report(report: Report, device: Device) -> tuple[int, tuple[int, ...]]:
@@ -14,7 +18,7 @@ def mark_report(report: Report, device: Device) -> tuple[int, tuple[int, ...]]:
 
     Rules and their words are in docs/payloads.md, "What we mark, and never change".
     """
-    base = report.marks | (int(Flag.CLOCK_UNSURE) if (report.status or 0) & Status.CLOCK_UNSURE else 0)
+    base = report.marks | (_MARK_CLOCK_UNSURE if (report.status or 0) & _SAYS_CLOCK_UNSURE else 0)
     values = report.frozen_ml
     if not values:
         return base, ()
@@ -30,7 +34,7 @@ def mark_report(report: Report, device: Device) -> tuple[int, tuple[int, ...]]:
 def _is_plain(report: Report, device: Device) -> bool:
     """The common case, decided quickly: everything known, rising, in reach of Qmax, no power loss."""
     values = report.frozen_ml
-    if None in values or (report.status or 0) & Status.POWER_WAS_LOST:
+    if None in values or (report.status or 0) & _SAYS_POWER_WAS_LOST:
         return False
     known: list[int] = list(values)  # type: ignore[arg-type]
     if known[0] == 0 and report.index_ml:
@@ -55,7 +59,7 @@ def _mark_past_memory(report: Report, marks: list[int]) -> None:
 
 
 def _mark_backfilled(report: Report, marks: list[int]) -> None:
-    if not (report.status or 0) & Status.POWER_WAS_LOST:
+    if not (report.status or 0) & _SAYS_POWER_WAS_LOST:
         return
     values = report.frozen_ml
     for position, value in enumerate(values):
@@ -71,7 +75,7 @@ def _mark_steps(report: Report, device: Device, marks: list[int]) -> int:
     last: tuple[int, int] | None = None
     limit = _hourly_limit_ml(device)
     for position, value in enumerate(report.frozen_ml):
-        if value is None or marks[position] & (Flag.PAST_MEMORY | Flag.BACKFILLED):
+        if value is None or marks[position] & _NOT_MEASURED:
             continue
         if last is not None and value - last[1] > limit * (position - last[0]):
             marks[position] |= Flag.BEYOND_QMAX

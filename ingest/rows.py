@@ -58,7 +58,7 @@ def staged_records(bounds: Sequence[Bound]) -> list[tuple[object, ...]]:
     return records
 
 
-def frozen_copy(bounds: Sequence[Bound], batch_id: int) -> tuple[bytes, int]:
+def frozen_copy(bounds: Sequence[Bound], batch_id: int) -> tuple[bytes | bytearray, int]:
     """The known frozen hours of all reports as one binary COPY stream of FROZEN_COLUMNS, and their number.
 
     A frozen hour that falls on the report's own moment with the same register is that same reading: left out.
@@ -67,7 +67,7 @@ def frozen_copy(bounds: Sequence[Bound], batch_id: int) -> tuple[bytes, int]:
     if not reports:
         return b"", 0
     counts = np.array([len(one.report.frozen_ml) for one in reports])
-    rows = np.full(int(counts.sum()), _FROZEN_TEMPLATE)
+    stream, rows = _blank_stream(int(counts.sum()))
     rows["device_id"] = np.repeat([one.device.device_id for one in reports], counts)
     rows["at"] = _frozen_moments_us(reports, counts)
     rows["index_ml"] = _flat_values(reports)
@@ -75,9 +75,24 @@ def frozen_copy(bounds: Sequence[Bound], batch_id: int) -> tuple[bytes, int]:
         rows["flags"] = list(chain.from_iterable(_marks(one) for one in reports))
     rows["batch_id"] = batch_id
     known = rows["index_ml"] != _UNKNOWN
-    if not known.all():
-        rows = rows[known]
-    return _COPY_HEADER + rows.tobytes() + _COPY_TRAILER, len(rows)
+    if known.all():
+        return stream, len(rows)
+    rows = rows[known]
+    return b"".join((_COPY_HEADER, rows.tobytes(), _COPY_TRAILER)), len(rows)
+
+
+def _blank_stream(count: int) -> tuple[bytearray, npt.NDArray[np.void]]:
+    """A COPY stream of so many rows that say nothing yet, and the rows inside it, to be written in place.
+
+    In place, because a copy of the megabytes of a batch costs more than all that is written into them.
+    """
+    stream = bytearray(len(_COPY_HEADER) + count * _FROZEN_ROW.itemsize + len(_COPY_TRAILER))
+    stream[: len(_COPY_HEADER)] = _COPY_HEADER
+    stream[-len(_COPY_TRAILER) :] = _COPY_TRAILER
+    size = count * _FROZEN_ROW.itemsize
+    row_bytes = np.frombuffer(stream, np.uint8, size, len(_COPY_HEADER)).reshape(count, _FROZEN_ROW.itemsize)
+    row_bytes[:] = np.frombuffer(_FROZEN_TEMPLATE.tobytes(), np.uint8)
+    return stream, row_bytes.reshape(-1).view(_FROZEN_ROW)
 
 
 def row_count(bounds: Sequence[Bound]) -> int:
@@ -136,8 +151,9 @@ def _flat_values(reports: list[BoundReport]) -> npt.NDArray[np.int64]:
 
 def _known_or_marker(report: Report) -> Sequence[int]:
     """Frozen values with _UNKNOWN where one is unknown or is the report's own reading."""
-    falls_on_own = report.at.minute == 0 and report.at.second == 0 and report.at.microsecond == 0
-    if not falls_on_own and None not in report.frozen_ml:
+    at, start = report.at, report.frozen_from
+    apart = start is not None and (at.second != start.second or at.minute != start.minute)
+    if apart and None not in report.frozen_ml:
         return report.frozen_ml  # type: ignore[return-value]
     return [
         _UNKNOWN if value is None or _is_own(report, position) else value

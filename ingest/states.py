@@ -10,7 +10,10 @@ from ingest.model import EARLIEST, PRESENCE, UNKNOWN_VALUE, Bound, BoundEvent, B
 
 _HOUR = timedelta(hours=1)
 _Fact = TypeVar("_Fact")
+# Plain numbers, as in model.UNKNOWN_VALUE.
 _SIMULATED = int(Flag.SIMULATED)
+_CLOCK_UNSURE = int(Status.CLOCK_UNSURE)
+_VALVE_FAULT, _VALVE_CLOSED = int(Status.VALVE_FAULT), int(Status.VALVE_CLOSED)
 
 
 @dataclass(slots=True)
@@ -117,7 +120,7 @@ def heard_at(one: BoundReport, received_at: datetime) -> datetime:
     Never later than the arrival. So a day that was told late is no sign of life of today.
     """
     status = one.report.status
-    if status is not None and status & Status.CLOCK_UNSURE:
+    if status is not None and status & _CLOCK_UNSURE:
         return received_at
     return min(one.report.at, received_at)
 
@@ -150,8 +153,8 @@ def _fold_report(state: DeviceFacts, one: BoundReport) -> None:
     newest = _newest_index(one)
     if newest is not None and (state.index_at is None or newest[0] > state.index_at):
         state.index_at, state.index_ml = newest
-    if one.device.has_valve and report.status is not None and not report.status & Status.VALVE_FAULT:
-        _move_valve(state, report.at, "closed" if report.status & Status.VALVE_CLOSED else "open")
+    if one.device.has_valve and report.status is not None and not report.status & _VALVE_FAULT:
+        _move_valve(state, report.at, "closed" if report.status & _VALVE_CLOSED else "open")
 
 
 def _later(newer: bool, known: _Fact | None, told: _Fact | None) -> _Fact | None:
