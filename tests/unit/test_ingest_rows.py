@@ -20,7 +20,7 @@ def _bound(number: int, report: Report, frozen_flags: tuple[int, ...] = ()) -> B
     return Bound(number, _MESSAGE, _GATEWAY, False, (one,))
 
 
-def _decode(stream: bytes) -> list[tuple[int, datetime, int, int, int]]:
+def _decode(stream: bytes | bytearray) -> list[tuple[int, datetime, int, int, int]]:
     """Read a binary COPY stream of (device_id, at, index_ml, flags, batch_id) by the book."""
     if not stream:
         return []
@@ -82,6 +82,13 @@ def test_the_own_moment_stands_first_and_ordinals_count_up() -> None:
 def test_a_frozen_hour_that_is_the_own_reading_is_no_second_row() -> None:
     """A report made on the full hour carries its own register as the last frozen value."""
     report = Report("M", 9, _EPOCH + timedelta(hours=2), 20, frozen_from=_EPOCH, frozen_ml=(10, 20))
+    assert frozen_copy([_bound(0, report)], 1)[1] == 1
+
+
+def test_an_own_reading_on_no_full_hour_is_told_from_its_twin_too() -> None:
+    """Some formats count hours from any minute: the report's own register at the last of them is one row as well."""
+    start = _EPOCH + timedelta(minutes=17)
+    report = Report("M", 9, start + timedelta(hours=2), 20, frozen_from=start, frozen_ml=(10, 20))
     assert frozen_copy([_bound(0, report)], 1)[1] == 1
 
 
