@@ -131,11 +131,8 @@ def alert_show(
     if whole.what_to_do:
         say(whole.what_to_do)
     door = whole.door
-    say(
-        ", ".join(
-            part for part in (door.premises, door.address, door.unit, door.contact_name, door.contact_phone) if part
-        )
-    )
+    place = door.address or door.unit
+    say(", ".join(part for part in (door.premises, place, door.contact_name, door.contact_phone) if part))
     clock = [(one.stage, one.due_at, one.at, one.standing) for one in whole.clock]
     show_table(f"Clock (regime {whole.regime})", ["stage", "due", "came", "standing"], clock)
     columns = ["at", "step", "to_state", "actor", "reason", "note", "evidence"]

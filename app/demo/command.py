@@ -21,9 +21,10 @@ from app.compose import open_database
 from app.demo import show
 from app.demo.desk import Desk, until
 from app.demo.district import State, begin, keep, settle_in
+from app.demo.duty import CONTACT, put_on_duty, reachable, told_after_ms
 from app.demo.play import Played, play, tell_history
 from app.demo.stage import Servers, StageError, directory, open_servers, run_services
-from app.demo.verdict import Judgement, judge
+from app.demo.verdict import Judgement, judge, told
 from app.embedded import EmbeddedError
 from app.embedded.processes import free_port
 from app.logs import LogParams, configure_logging
@@ -105,6 +106,7 @@ class _Seen:
     score: Score
     ledger: dict[str, Any]
     roster: dict[str, Any] | None
+    told_ms: float | None
     judgements: tuple[Judgement, ...]
 
     @property
@@ -175,6 +177,7 @@ async def _catch_up(stage: _Stage, city: City, state: State, port: int, console:
 async def _settle_in(settings: Settings, folder: Path, city: City, state: State) -> State:
     async with open_database(settings, "demo") as pool, pool.acquire() as conn:
         state = await settle_in(conn, folder, city, state, datetime.now(UTC))
+        await put_on_duty(conn, settings.notices, state, datetime.now(UTC))
     keep(folder, state)
     return state
 
@@ -228,9 +231,13 @@ async def _look(stage: _Stage, desk: Desk, city: City, state: State) -> _Seen:
         await desk.tell(f"rosters/{tomorrow}/plan")
         broken = await broken_in_force(pool, tomorrow, stage.settings.roster)
     alerts, ledger = await desk.alerts(), await desk.ledger(*days)
+    told_ms = await told_after_ms(desk, state, alerts) if reachable(stage.settings.notices) else None
     result = score(truth, _of_the_play(state, alerts))
     roster = await _roster_to_show(desk, tomorrow)
-    return _Seen(alerts, truth, result, ledger, roster, judge(result, ledger, acknowledged, broken))
+    judgements = judge(result, ledger, acknowledged, broken)
+    if reachable(stage.settings.notices):
+        judgements += (told(told_ms),)
+    return _Seen(alerts, truth, result, ledger, roster, told_ms, judgements)
 
 
 def _of_the_play(state: State, alerts: list[dict[str, Any]]) -> list[Raised]:
@@ -271,8 +278,18 @@ def _doors(stage: _Stage, state: State) -> Mapping[str, str]:
         "officer's token": state.tokens["officer"],
         "inspector's token": state.tokens["inspector"],
         "administrator's token": state.tokens["administrator"],
+        "rota and notices": "gaswarden rota table; gaswarden alerts show ID; GET /api/v1/rota, /alerts/ID/notices",
+        "handed over so far": str(_notices(stage) or "nobody can be reached: GASWARDEN_NOTICES__CONTACT_KEY is unset"),
         "log": str(stage.folder.parent / "log" / "services.log"),
     }
+
+
+def _notices(stage: _Stage) -> Path | None:
+    """The file that the demonstration's officer is told by."""
+    params = stage.settings.notices
+    if params.local_directory is None or not reachable(params):
+        return None
+    return params.local_directory / f"{CONTACT}.jsonl"
 
 
 def _lines_to_try(stage: _Stage, city: City, played: Played) -> list[str]:
@@ -295,6 +312,7 @@ def _lines_to_try(stage: _Stage, city: City, played: Played) -> list[str]:
     return [
         publish,
         f"curl -s {officer} '{stage.address}/api/v1/alerts?state=open&severity=critical'",
+        f"curl -s {officer} '{stage.address}/api/v1/rota'",
         f"curl -s {inspector} '{stage.address}/api/v1/rosters/{_tomorrow(stage.settings)}/{mine}?format=csv'",
     ]
 
@@ -303,6 +321,7 @@ def _print_json(stage: _Stage, played: Played, seen: _Seen) -> None:
     document = {
         "well": seen.well,
         "leak_to_alert_ms": played.leak_ms,
+        "leak_to_notice_ms": seen.told_ms,
         "judgements": [asdict(one) for one in seen.judgements],
         "rules": [asdict(rule) for rule in seen.score.rules],
         "messages": seen.ledger["by_disposition"],

@@ -58,6 +58,17 @@ def _received(ledger: Mapping[str, Any], acknowledged: int) -> Judgement:
     return Judgement("nothing acknowledged is missing", ledger["received"] >= acknowledged > 0, fact)
 
 
+def told(after_ms: float | None) -> Judgement:
+    """Judge whether the officer on duty was told of the leak that was played as it happened."""
+    if after_ms is None:
+        return Judgement("the officer on duty was told of the live leak", ok=False, fact="no channel took a notice")
+    return Judgement(
+        "the officer on duty was told of the live leak",
+        ok=True,
+        fact=f"{after_ms:,.0f} ms after the alarm its notice was handed to a channel",
+    )
+
+
 def _roster(faults: Sequence[str] | None) -> Judgement:
     if faults is None:
         return Judgement("roster obeys its checker", ok=False, fact="there is no roster")

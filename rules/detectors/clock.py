@@ -12,9 +12,10 @@ from rules.windows import Window
 def clock_drift(rule: Rule, window: Window) -> list[Finding]:
     """A device's newest `reports_min` reports all arrived further from their own time than `drift_max_min`.
 
-    A report may wait on its way, so a clock is behind only by as much as its *promptest* report was late; it is ahead
-    as soon as reports arrive before their time by more than `ahead_max_min`. An interval of those reports; the value is
-    the drift in minutes, always positive.
+    A report may wait on its way, so a clock is behind only by as much as its *promptest* report was late, and only when
+    the reports did not come together: what a gateway kept during an outage and delivers at once tells of the outage. It
+    is ahead as soon as reports arrive before their time by more than `ahead_max_min`. An interval of those reports; the
+    value is the drift in minutes, always positive.
     """
     late_min = (pl.col("received_at") - pl.col("at")).dt.total_microseconds() / 6e7
     count = whole(int(rule["reports_min"]))
@@ -30,12 +31,15 @@ def clock_drift(rule: Rule, window: Window) -> list[Finding]:
             pl.col("late_min").min().alias("least"),
             pl.col("late_min").max().alias("most"),
             pl.len().alias("reports"),
+            (pl.col("received_at").max() - pl.col("received_at").min()).alias("arrived_over"),
             pl.col("at"),
             pl.col("received_at"),
         )
         .filter(pl.col("reports") >= count)
     )
-    off = last.filter((pl.col("least") > rule["drift_max_min"]) | (pl.col("most") < -rule["ahead_max_min"]))
+    came_one_by_one = 2 * pl.col("arrived_over") >= pl.col("last_at") - pl.col("first_at")
+    behind = came_one_by_one & (pl.col("least") > rule["drift_max_min"])
+    off = last.filter(behind | (pl.col("most") < -rule["ahead_max_min"]))
     rows = off.join(codes(window), on="device_id").sort("device_id").iter_rows(named=True)
     return [_finding(rule, window, row) for row in rows]
 

@@ -69,7 +69,7 @@ def serving(environment: dict[str, str]) -> Iterator[Serving]:
 
 @pytest.mark.timeout(300)
 def test_check_proves_the_demonstration_and_says_so_to_scripts(stranger: dict[str, str]) -> None:
-    """`scripts/up --check --json` exits 0, finds every planted fault, and every proof holds."""
+    """`scripts/up --check --json` exits 0, finds every planted fault, tells its officer, and every proof holds."""
     done = subprocess.run(
         ["scripts/up", "--check", "--json"],
         cwd=ROOT,
@@ -85,6 +85,7 @@ def test_check_proves_the_demonstration_and_says_so_to_scripts(stranger: dict[st
     window = {"flow_valve_closed", "micro_leak", "index_backwards"}
     assert found == {"leak_alarm", "building_leaks", "device_silent", "gateway_silent"} | window
     assert all(one["ok"] for one in document["judgements"]), document["judgements"]
+    assert 0 < document["leak_to_notice_ms"] < 30_000
 
 
 @pytest.mark.timeout(300)

@@ -362,6 +362,11 @@ def test_reports_that_sometimes_wait_are_no_drift() -> None:
     assert found("clock_drift", window(hourly([0]), reports=reports(90, 300, 2, 95, 91))) == []
 
 
+def test_reports_that_came_together_tell_nothing_of_the_clock() -> None:
+    """Five daily reports that a gateway kept and delivered at once, 40 min after the newest: up to four days late."""
+    assert found("clock_drift", window(hourly([0]), reports=reports(5800, 4360, 2920, 1480, 40))) == []
+
+
 def test_a_clock_ahead_is_seen_at_once() -> None:
     """Reports that arrive five minutes before their own time."""
     (fast,) = found("clock_drift", window(hourly([0]), reports=reports(-5, -6, -5, -5, -5)))
