@@ -31,6 +31,8 @@ def _moment(text: str) -> datetime:
 
 
 def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:  # pydantic knows ValueError only

@@ -56,8 +56,12 @@ _values_of = attrgetter(*DeviceFacts.__slots__[:-1])  # dataclasses.astuple copi
 
 
 def fact_columns(facts: Iterable[DeviceFacts]) -> list[list[object]]:
-    """One list per field, in field order."""
-    return [list(column) for column in zip(*map(_values_of, facts), strict=True)]
+    """One list per field, in field order; empty where nobody told anything, for unnest fills up with NULL.
+
+    Encoding a list costs processor for each element, NULL or not.
+    """
+    columns = zip(*map(_values_of, facts), strict=True)
+    return [[] if column.count(None) == len(column) else list(column) for column in columns]
 
 
 def fold_facts(bounds: Iterable[Bound], conflicted: frozenset[int] | set[int]) -> list[DeviceFacts]:
