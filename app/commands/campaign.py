@@ -19,7 +19,6 @@ from app.commands.terminal import (
     with_pool,
 )
 from app.settings import Settings
-from inspections.campaign_plot import plot_campaign
 from inspections.campaign_routes import (
     CampaignAnswer,
     CampaignBlockRow,
@@ -84,6 +83,8 @@ def campaign_show(
 
     answer = with_pool(context, read)
     if plot is not None:
+        from inspections.campaign_plot import plot_campaign  # noqa: PLC0415 - matplotlib: 25 MB that no worker needs
+
         plot_campaign(answer, plot)
         say(f"written to {plot}")
     if as_json:

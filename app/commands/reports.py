@@ -20,7 +20,6 @@ from app.commands.terminal import (
 )
 from app.settings import Settings
 from inspections.report_figures import Every, InspectionReport, Part, ReportLine, ReportQuery, report_csv
-from inspections.report_plot import plot_report
 from inspections.report_routes import ReportRoutes
 
 reports = typer.Typer(no_args_is_help=True, help="Figures of what was done.")
@@ -60,6 +59,8 @@ def report_inspections(
 
 
 def _draw(report: InspectionReport, file: Path) -> None:
+    from inspections.report_plot import plot_report  # noqa: PLC0415 - matplotlib: 25 MB that no worker needs
+
     try:
         plot_report(report, file)
     except (OSError, ValueError) as error:
