@@ -15,6 +15,7 @@ from app.commands import (
     commanding,
     decode,
     desk,
+    dossiers,
     gateways,
     history,
     moving_in,
@@ -88,6 +89,7 @@ desk.roster.command("why")(roster_days.roster_why)
 cli.add_typer(desk.roster, name="roster")
 cli.add_typer(printing.notices, name="print")
 cli.add_typer(reports.reports, name="report")
+cli.add_typer(dossiers.dossier, name="dossier")
 cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from app.dossier.keys import DossierParams
 from app.gateway_accounts import GatewayParams
 from app.logs import MASK, LogParams
 from app.sources import (
@@ -80,6 +81,7 @@ class Settings(BaseModel):
     rules: RuleParams = Field(default_factory=RuleParams)
     notices: NoticeParams = Field(default_factory=NoticeParams)
     roster: RosterParams = Field(default_factory=RosterParams)
+    dossier: DossierParams = Field(default_factory=DossierParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
     gateways: GatewayParams = Field(default_factory=GatewayParams)
@@ -135,6 +137,9 @@ def _add_fallback(gathered: Gathered, fallback: Mapping[str, str]) -> None:
             variable = f"{PREFIX}NOTICES__{name.upper()}"
             if variable in fallback and ("notices", name) not in given:
                 gathered.put(("notices", name), fallback[variable], _EMBEDDED)
+        variable = f"{PREFIX}DOSSIER__SIGNING_KEY"
+        if variable in fallback and ("dossier", "signing_key") not in given:
+            gathered.put(("dossier", "signing_key"), fallback[variable], _EMBEDDED)
     if ("broker", "hostname") not in given:
         _add_broker(fallback.get("MQTT_URL", ""), _EMBEDDED, gathered)
         if "COMMANDS_MQTT_URL" in fallback and ("commands", "broker_url") not in given:

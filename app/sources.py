@@ -20,7 +20,7 @@ PLAIN_NAMES = {
 }
 # Read by the scripts, not by the services: where the clone keeps its servers, which programs to start.
 _SCRIPT_NAMES = frozenset({CONFIG_VARIABLE, "GASWARDEN_VAR", "GASWARDEN_PYTHON", "GASWARDEN_PG_BIN"})
-_SECRET_WORDS = ("url", "password", "token", "secret", "contact_key")
+_SECRET_WORDS = ("url", "password", "token", "secret", "contact_key", "signing_key")
 
 KeyPath = tuple[str, ...]
 

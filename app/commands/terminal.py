@@ -68,6 +68,7 @@ def embedded_addresses() -> dict[str, str]:
         "MQTT_URL": servers.mqtt_url,
         "COMMANDS_MQTT_URL": servers.commands_mqtt_url,
         "GASWARDEN_NOTICES__CONTACT_KEY": servers.contact_key,
+        "GASWARDEN_DOSSIER__SIGNING_KEY": servers.dossier_key,
         "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(servers.notices_directory),
     }
 

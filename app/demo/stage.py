@@ -63,6 +63,7 @@ class Servers:
         if self.embedded is not None:
             ours = {
                 "GASWARDEN_NOTICES__CONTACT_KEY": self.embedded.contact_key,
+                "GASWARDEN_DOSSIER__SIGNING_KEY": self.embedded.dossier_key,
                 "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(self.embedded.notices_directory),
             }
             told |= {name: value for name, value in ours.items() if name not in os.environ}

@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.dossier.keys import new_signing_key
 from app.embedded.errors import EmbeddedError
 
 INGEST_ACCOUNT = "ingest"
@@ -45,6 +46,7 @@ class Secrets:
     ingest_password: str = field(default_factory=new_password, repr=False)
     commands_password: str = field(default_factory=new_password, repr=False)
     contact_key: str = field(default_factory=new_key, repr=False)  # seals the addresses of contacts
+    dossier_key: str = field(default_factory=new_signing_key, repr=False)  # signs dossiers
     gateways: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -79,6 +81,12 @@ def parse(text: str) -> Secrets:
 def load(path: Path) -> Secrets | None:
     """Read the file, or None when there is none yet."""
     return parse(path.read_text("utf-8")) if path.exists() else None
+
+
+def complete(path: Path, kept: Secrets) -> None:
+    """Keep the secrets that a file of an older version lacks and that were made when it was read."""
+    if dump(kept) != path.read_text("utf-8"):
+        save(path, kept)
 
 
 def save(path: Path, kept: Secrets) -> None:

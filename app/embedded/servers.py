@@ -78,6 +78,8 @@ class EmbeddedServers:
                     f"bring it back, or move the cluster away to start afresh"
                 )
             secrets.save(path, servers._secrets)
+        else:
+            secrets.complete(path, kept)
         return servers
 
     @property
@@ -114,6 +116,11 @@ class EmbeddedServers:
     def contact_key(self) -> str:
         """What seals the addresses of contacts."""
         return self._secrets.contact_key
+
+    @property
+    def dossier_key(self) -> str:
+        """What signs dossiers."""
+        return self._secrets.dossier_key
 
     @property
     def notices_directory(self) -> Path:

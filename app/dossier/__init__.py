@@ -1,0 +1,1 @@
+"""The dossier of a household or of an incident: everything known, in one signed archive."""
