@@ -50,7 +50,13 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _REFUSALS = (WentWrong, CannotStart, InvalidRule, NotFound, Conflict, MigrationError, EmbeddedError, AccountFileError)
-_DATABASE_ERRORS = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error)
+_DATABASE_ERRORS = (
+    *UNREACHABLE,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    psycopg.Error,
+)
 
 
 @cli.callback()

@@ -100,7 +100,13 @@ async def _await_database(settings: Settings, wait_s: float) -> None:
                 log.warning("waiting for the database", error=str(error) or type(error).__name__)
             told = True
             await asyncio.sleep(_RETRY_S)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            ValueError,
+        ) as error:
             raise CannotStart(f"the database refuses us: {error}") from error
         else:
             await conn.close()

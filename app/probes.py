@@ -96,6 +96,6 @@ async def _run(check: Check) -> CheckResult:
             reason = await check()
     except TimeoutError:
         reason = f"no answer within {_TIMEOUT_S:g} s"
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         reason = f"{type(error).__name__}: {error}"
     return CheckResult(ok=reason is None, reason=reason)

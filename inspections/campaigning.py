@@ -32,6 +32,7 @@ DATABASE_LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost between two of its states
     OSError,
 )
 """What a restarting or crowded database says."""

@@ -31,6 +31,7 @@ _LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost between two of its states
     OSError,
 )
 

@@ -134,7 +134,9 @@ class Bell:
     async def _listen(self) -> None:
         """Listen until cancelled; while the database is away, streams look by themselves."""
         while True:
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(
+                OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+            ):
                 async with self._pool.acquire() as conn:
                     await self._listen_on(conn)
             await asyncio.sleep(_POLL_S)

@@ -127,7 +127,7 @@ async def _database(settings: Settings) -> list[Finding]:
             server = await conn.fetchval("SHOW server_version")
             edition = await conn.fetchrow(*queries["timescale_edition"].bind())
             missing = await missing_migrations(conn)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         return [Finding("database", ok=False, fact=str(error) or type(error).__name__)]
     fact = f"not applied: {', '.join(missing)}; run `gaswarden migrate`" if missing else "all applied"
     return [

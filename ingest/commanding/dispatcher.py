@@ -37,6 +37,7 @@ _LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost between two of its states
     OSError,
 )
 _CHANNELS = ("gaswarden_command", "gaswarden_batch", "gaswarden_alert")

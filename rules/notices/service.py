@@ -43,6 +43,7 @@ _LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost between two of its states
     OSError,
     TimeoutError,
 )
