@@ -1,7 +1,7 @@
 """Rules: accuracy against a hard city's truth, recorded real homes, the whole city, backtests.
 
 Everything runs on a database of this run with production's durable settings, in simulated time. Quick by default;
---full takes the sizes of the issue: 10,000 homes x 60 days, 1.5 million meters x 48 hours, 10,000 meters x 30 days.
+--full takes the sizes of a city: 10,000 homes x 60 days, 1.5 million meters x 48 hours, 10,000 meters x 30 days.
 """
 
 import argparse
@@ -51,7 +51,7 @@ async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="the sizes of the issue, minutes instead of seconds")
+    parser.add_argument("--full", action="store_true", help="the sizes of a city, minutes instead of seconds")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated city")
     parser.add_argument(
