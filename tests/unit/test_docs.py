@@ -21,7 +21,7 @@ def _routes() -> set[str]:
     """Table rows without what they say: method, path, who may."""
     settings, _ = load_settings(URLS)
     rows = set()
-    for route in map(bind_route, feature_routes(settings, cast(asyncpg.Pool, None))):
+    for route in map(bind_route, feature_routes(settings, cast("asyncpg.Pool", None))):
         who = "everybody" if route.roles == ANYBODY else ", ".join(sorted(route.roles))
         rows.add(f"| `{route.method} {route.path}` | {who} |")
     return rows
