@@ -1,9 +1,10 @@
 """Binds a feature's handler to HTTP by its signature alone.
 
 Path parameters by name (`int`, `str`, `date`, `UUID`), `query: Model` from the query string, `body: Model` from JSON,
-`actor: Actor` the caller. What the handler returns decides the answer: a model or a list of models becomes JSON, None
-an empty 204, a response of its own is sent as it is. A route of the roles PUBLIC needs no account: it has no caller,
-and a small body.
+`actor: Actor` the caller,
+`upload: StreamReader` the raw body, which the handler reads within limits of its own. What the handler returns decides
+the answer: a model or a list of models becomes JSON, None an empty 204, a response of its own is sent as it is. A route
+of the roles PUBLIC needs no account: it has no caller, and a small body.
 """
 
 import inspect
@@ -51,6 +52,7 @@ class Endpoint:
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     wants_actor: bool
+    wants_upload: bool
     answer: TypeAdapter[Any] | None
     answer_type: object
 
@@ -71,6 +73,7 @@ class Endpoint:
             name: _read_path(name, adapter, request) for name, adapter in self.path_parameters.items()
         }
         arguments |= {"actor": actor} if self.wants_actor else {}
+        arguments |= {"upload": request.content} if self.wants_upload else {}
         if self.query is not None:
             arguments["query"] = _read_query(self.query, request)
         if self.body is not None:
@@ -102,8 +105,8 @@ def bind_route(route: Route) -> Endpoint:
     names = list(inspect.signature(call).parameters)
     in_path = _PARAMETER.findall(path)
     _check_names(where, names, in_path, hints)
-    if roles == PUBLIC and "actor" in names:
-        raise BadRoute(f"{where}: a public route has no caller, so its handler takes no actor")
+    if roles == PUBLIC and {"actor", "upload"} & set(names):
+        raise BadRoute(f"{where}: a public route has no caller and no upload, so its handler takes neither")
     return Endpoint(
         method=method,
         path=path,
@@ -113,6 +116,7 @@ def bind_route(route: Route) -> Endpoint:
         query=hints.get("query"),
         body=hints.get("body"),
         wants_actor="actor" in names,
+        wants_upload="upload" in names,
         answer=_answer_adapter(answer_type),
         answer_type=answer_type,
     )
@@ -123,7 +127,7 @@ def _check_names(where: str, names: list[str], in_path: list[str], hints: Mappin
         if name not in names:
             raise BadRoute(f"{where}: the handler takes no parameter {name}")
     for name in names:
-        if name not in {*in_path, "query", "body", "actor"}:
+        if name not in {*in_path, "query", "body", "actor", "upload"}:
             raise BadRoute(f"{where}: the parameter {name} is neither in the path nor query, body or actor")
         if name not in hints:
             raise BadRoute(f"{where}: the parameter {name} has no annotation")

@@ -28,6 +28,7 @@ from inspections import campaigning, scheduler
 from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
+from inspections.evidence_routes import EvidenceRoutes
 from inspections.hazard_routes import HazardRoutes
 from inspections.offline_routes import OfflineRoutes
 from inspections.printing.paper_routes import PaperRoutes
@@ -212,6 +213,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *BookingRoutes(pool, settings.roster).table(),
         *OfflineRoutes(pool, settings.roster).table(),
         *HazardRoutes(pool, settings.roster).table(),
+        *EvidenceRoutes(pool, settings.evidence).table(),
         *RequestRoutes(pool, settings.roster).table(),
         *CaseRoutes(pool, settings.roster).table(),
     ]

@@ -94,6 +94,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, definitions: dict[str, Any
     }
     if endpoint.public:
         operation["security"] = []
+    if endpoint.wants_upload:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     if endpoint.body is not None:
         content = {"application/json": {"schema": schemas[place, "body"]}}
         operation["requestBody"] = {"required": True, "content": content}

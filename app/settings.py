@@ -28,6 +28,7 @@ from ingest.commanding.params import CommandParams
 from ingest.lanes import IngestParams
 from ingest.rollup import RollupParams
 from ingest.validating import ValidationParams
+from inspections.objects import EvidenceParams
 from inspections.params import RosterParams
 from rules.evaluator import RuleParams
 from rules.notices.params import NoticeParams
@@ -82,6 +83,7 @@ class Settings(BaseModel):
     notices: NoticeParams = Field(default_factory=NoticeParams)
     roster: RosterParams = Field(default_factory=RosterParams)
     dossier: DossierParams = Field(default_factory=DossierParams)
+    evidence: EvidenceParams = Field(default_factory=EvidenceParams)
     http: HttpParams = Field(default_factory=HttpParams)
     log: LogParams = Field(default_factory=LogParams)
     gateways: GatewayParams = Field(default_factory=GatewayParams)

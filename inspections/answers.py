@@ -126,6 +126,29 @@ class HazardReport(Shape):
     note: str | None = Field(None, max_length=2000)
 
 
+class InstrumentReading(Shape):
+    """What an instrument showed at the door."""
+
+    value: FiniteFloat
+    unit: str = Field(min_length=1, max_length=16)
+    instrument: str = Field(min_length=1, max_length=64, description="The instrument's own number.")
+
+
+class Position(Shape):
+    """Where the report was made, degrees and metres."""
+
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    accuracy_m: float | None = Field(None, ge=0, le=100_000)
+
+
+class EvidenceMention(Shape):
+    """A file of the visit, uploaded before or after the report, by its own client id."""
+
+    client_id: UUID
+    kind: Literal["photo", "signature", "document"]
+
+
 class OutcomeReport(Shape):
     """What happened at the door. Send it again unchanged, with the same client_id, until a receipt comes."""
 
@@ -140,6 +163,9 @@ class OutcomeReport(Shape):
     unseen: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
         default=[], max_length=50, description="partial: the rooms, appliances or items that were not seen."
     )
+    readings: list[InstrumentReading] = Field(default=[], max_length=50)
+    position: Position | None = None
+    evidence: list[EvidenceMention] = Field(default=[], max_length=100)
     notice_card: str | None = Field(
         None, pattern=r"^[0-9A-Z]{6,16}$", description="The number of the notice card that was left."
     )

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +19,7 @@ class Grade(BaseModel):
     recheck: bool
     mandatory: bool
     action: str = Field(min_length=1)
+    evidence: tuple[Literal["photo", "reading", "signature"], ...] = ()
     notify_within_h: float | None = Field(None, gt=0, description="The written notice is out by then, hours.")
     track_every_h: float | None = Field(None, gt=0, description="Somebody looks after it so often, hours.")
 

@@ -97,6 +97,9 @@ class RosterParams(BaseModel):
     checklist: Literal["asked", "required"] = Field(
         "asked", description="Whether a full inspection without answers is taken (the receipt names it) or refused."
     )
+    evidence: Literal["asked", "required"] = Field(
+        "asked", description="Whether a report without the evidence of its hazards' grades is taken or refused."
+    )
     card_days: int = Field(60, ge=1, le=365, description="How long a notice card's token opens booking, days.")
     booking_lead_days: int = Field(
         2, ge=1, le=30, description="Residents book from so many days ahead, so that rosters are planned around it."

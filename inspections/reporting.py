@@ -15,7 +15,7 @@ from inspections.booking_store import leave_card
 from inspections.cases import load_cases
 from inspections.checklists import Answer, Checklists, check_answers, joined, load_checklists
 from inspections.cycle import Cycles, load_cycles
-from inspections.hazards import load_hazards
+from inspections.hazards import HazardCatalogue, load_hazards
 from inspections.model import Duty, Result
 from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
@@ -38,6 +38,7 @@ class Details:
     answers: Mapping[str, Answer] | None = None
     unseen: tuple[str, ...] = ()
     notice_card: str | None = None
+    evidence: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ async def report_outcome(
     periodic = await store.planned_periodic(conn, visit_id)
     findings, unseen, lacking = _checked(visit, result, findings, details, lists, periodic, params)
     check_report(result, findings, catalogue)
+    lacking = (*lacking, *_missing_evidence(findings, details, catalogue, params))
     duties = await store.duties_of_visit(conn, visit_id)
     known = await store.open_hazards(conn, visit.premises_id, at)
     visited_on = local_day(at, params.zone)
@@ -174,6 +176,18 @@ def _checked(
     if result != "partial" and unseen:
         raise InvalidOutcome("unseen", f"a visit that ended {result} lists nothing unseen: report partial")
     return joined(findings, derived), unseen, lacking
+
+
+def _missing_evidence(
+    findings: Sequence[Finding], details: Details, catalogue: HazardCatalogue, params: RosterParams
+) -> tuple[str, ...]:
+    """The evidence that the grades of the hazards ask for and the report does not bring; refused when it must."""
+    asked = {kind for one in findings for kind in catalogue.grade_of(catalogue.kinds[one.code]).evidence}
+    missing = sorted(asked - details.evidence)
+    if missing and params.evidence == "required":
+        field = "readings" if missing[0] == "reading" else "evidence"
+        raise InvalidOutcome(field, f"hazards of this grade need evidence: {', '.join(missing)}")
+    return tuple(f"evidence.{kind}" for kind in missing)
 
 
 async def _try_again(

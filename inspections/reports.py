@@ -13,7 +13,7 @@ from inspections.params import RosterParams
 from inspections.reporting import Details, report_outcome
 from sql.actor import Actor
 
-_SINCE_LATER = ("answers", "unseen", "notice_card")
+_SINCE_LATER = ("answers", "unseen", "notice_card", "readings", "position", "evidence")
 
 
 async def take_report(
@@ -38,9 +38,15 @@ async def take_report(
         params,
         actor,
         received_at,
-        details=Details(report.answers, tuple(report.unseen), report.notice_card),
+        details=Details(report.answers, tuple(report.unseen), report.notice_card, _shown(report)),
         rates=rates,
     )
+
+
+def _shown(report: OutcomeReport) -> frozenset[str]:
+    """The kinds of evidence that a report brings."""
+    kinds: set[str] = {mention.kind for mention in report.evidence}
+    return frozenset(kinds | ({"reading"} if report.readings else set()))
 
 
 def _body(report: OutcomeReport) -> dict[str, object]:

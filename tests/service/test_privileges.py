@@ -15,6 +15,7 @@ APPEND_ONLY = (
     "rule_version",
     "regime",
     "hazard_step",
+    "evidence",
 )
 
 

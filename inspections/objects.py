@@ -1,0 +1,64 @@
+"""Objects by key in a local folder or in S3, behind one small interface."""
+
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore, S3Store
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class EvidenceParams(BaseModel):
+    """Where photos and signatures are kept, and their limits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Field(Path("var/evidence"), description="Local folder; not used when a bucket is named.")
+    s3_bucket: str | None = Field(None, description="Bucket; unset: the local folder.")
+    s3_endpoint: str | None = Field(None, description="Address of an S3-compatible server; unset: the region's own.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_access_key_id: SecretStr | None = Field(None, description="Access key; unset: the machine's own role.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+    bytes_max: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest file taken, bytes.")
+    pixels_max: int = Field(50_000_000, ge=1, le=500_000_000, description="Largest image taken, pixels.")
+    per_visit_max: int = Field(40, ge=1, le=1000, description="Most files of one visit.")
+
+
+class Objects:
+    """Write and read whole objects; what is written is never changed, its key says what it is (SHA-256)."""
+
+    def __init__(self, params: EvidenceParams) -> None:
+        self._params = params
+        self._opened: LocalStore | S3Store | None = None
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Store an object; the same key again is the same content."""
+        await obstore.put_async(self._store(), key, content)
+
+    async def get(self, key: str) -> bytes:
+        """Read an object; raises FileNotFoundError."""
+        found = await obstore.get_async(self._store(), key)
+        return bytes(await found.bytes_async())
+
+    def _store(self) -> LocalStore | S3Store:
+        """Opened at the first use, so that nothing is created where nothing is kept."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> LocalStore | S3Store:
+        params = self._params
+        if params.s3_bucket is None:
+            return LocalStore(params.folder, mkdir=True)
+        given = {
+            "endpoint": params.s3_endpoint,
+            "access_key_id": params.s3_access_key_id and params.s3_access_key_id.get_secret_value(),
+            "secret_access_key": params.s3_secret_access_key and params.s3_secret_access_key.get_secret_value(),
+        }
+        config = {name: value for name, value in given.items() if value is not None}
+        plain = (params.s3_endpoint or "").startswith("http://")
+        return S3Store(
+            params.s3_bucket,
+            region=params.s3_region,
+            client_options={"allow_http": plain},
+            **config,  # type: ignore[arg-type]  # the names are S3's own
+        )
