@@ -102,7 +102,8 @@ async def take_evidence(
         row = await conn.fetchrow(
             *queries["add_evidence"].bind(
                 client_id=client_id, visit_id=visit_id, kind=kind, media_type=judged.media_type,
-                size_bytes=len(content), width_px=judged.width_px, height_px=judged.height_px, sha256=digest, object_key=key, taken_at=taken_at,
+                size_bytes=len(content), width_px=judged.width_px, height_px=judged.height_px, sha256=digest,
+                object_key=key, taken_at=taken_at,
                 received_at=received_at, actor=actor.name,
             )
         )  # fmt: skip
