@@ -38,13 +38,14 @@ class Caught:
 
 @dataclass(frozen=True, slots=True)
 class RuleSummary:
-    """What one rule would have raised."""
+    """What one rule would have raised; `not_evaluated`: why stored history cannot say (None: it was evaluated)."""
 
     rule_id: str
     version: str
     alerts: int
     by_severity: Mapping[str, int]
     officer_h: float
+    not_evaluated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,7 @@ def as_data(report: Report, alerts_max: int = 1000) -> dict[str, object]:
                 "alerts": one.alerts,
                 "by_severity": dict(one.by_severity),
                 "officer_hours": round(one.officer_h, 1),
+                "not_evaluated": one.not_evaluated,
             }
             for one in report.rules
         ],

@@ -33,7 +33,7 @@ def plot_png(report: Report) -> bytes:
     axes.set_ylabel("alerts a day")
     caught = sum(one.rule_id is not None for one in report.leaks)
     axes.set_title(
-        f"{len(report.alerts)} alerts of {report.devices:,} meters, {report.officer_h:,.0f} officer-hours;"
+        f"{len(report.alerts)} alerts of {report.devices:,} devices, {report.officer_h:,.0f} officer-hours;"
         f" {caught} of {len(report.leaks)} known leaks caught"
     )
     axes.legend()

@@ -2,22 +2,43 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import product
+from types import MappingProxyType
 
 import asyncpg
 
-from rules import backtest, evaluation, frames
-from rules.backtest import OFFICER_HOURS, KnownLeak, Report
+from rules import backtest, evaluation, frames, instant_store
+from rules.assertions import Event
+from rules.backtest import OFFICER_HOURS, KnownLeak, Report, RuleSummary
 from rules.catalog import Catalog
 from rules.evaluation import Found
+from rules.instant_judging import judge_history
+from rules.instant_needs import LOOKBACK_MIN, events_of, limits
+from rules.instant_needs import lookback as events_lookback
 from rules.model import Alert, Cleared, Finding, Rule
 from rules.spans import Span
+from rules.told import Teller
+from rules.told import Told as Sample
 from sql import queries
 from sql.errors import NotFound
 
 SLICE = 2500
 """Devices whose windows are in memory at once: a month of hourly readings of so many takes about 500 MB."""
+
+TELLING_SLICE = 200
+"""Devices whose events and reports are in memory at once: only those of which an event rule may say something."""
+
+NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
+    {
+        "absence": "depends on when messages arrived and when we listened; stored history holds what they said",
+        "group": "looks at all devices of a place together; a backtest goes from device to device",
+        "asset": "looks at dates in the registry, not at what devices sent",
+        "desk": "is about this service's own channels and rota, not about what devices sent",
+    }
+)
+"""Families that cannot be tried on stored history, and why."""
 
 Told = Callable[[int, int], Awaitable[None]]
 
@@ -44,8 +65,8 @@ async def run_backtest(
     query = queries["backtest_devices"].bind(areas=list(asked.areas) or None, codes=list(asked.devices) or None)
     device_ids = [row["device_id"] for row in await conn.fetch(*query)]
     if not device_ids:
-        raise NotFound("no meter is in these areas or has these codes")
-    drafts, currents = _window_rules(draft), _window_rules(current) if current else []
+        raise NotFound("no device is in these areas or has these codes")
+    drafts, currents = _tested(draft), _tested(current) if current else []
     changed = [rule for rule in currents if rule not in drafts]
     found: list[Found] = []
     before: list[Found] = []
@@ -64,8 +85,8 @@ async def run_backtest(
     return backtest.against(report, _summary(current, before, leaks, asked, len(device_ids)), _kinds(draft, current))
 
 
-def _window_rules(catalog: Catalog) -> list[Rule]:
-    return list(catalog.of_family("window"))
+def _tested(catalog: Catalog) -> list[Rule]:
+    return [rule for rule in catalog.rules.values() if rule.family not in NOT_EVALUATED]
 
 
 def _kinds(*catalogs: Catalog) -> list[dict[str, str]]:
@@ -80,12 +101,71 @@ async def _of_slice(
     asked: Asked,
     zone: str,
 ) -> tuple[list[Found], list[Found]]:
-    rules = [*drafts, *changed]
+    found, before = await _windows(conn, drafts, changed, device_ids, asked, zone)
+    told, told_before = await _instants(conn, drafts, changed, device_ids, asked)
+    return _of_period(found + told, asked.since), _of_period(before + told_before, asked.since)
+
+
+async def _windows(
+    conn: asyncpg.Connection,
+    drafts: Sequence[Rule],
+    changed: Sequence[Rule],
+    device_ids: Sequence[int],
+    asked: Asked,
+    zone: str,
+) -> tuple[list[Found], list[Found]]:
+    new, old = _of_family(drafts, "window"), _of_family(changed, "window")
+    rules = [*new, *old]
+    if not rules:
+        return [], []
     span = Span(tuple(device_ids), asked.since - evaluation.lookback(rules), asked.until)
     window = await frames.load_window(conn, rules, span, zone)
-    found = await asyncio.to_thread(evaluation.evaluate, drafts, window, {})
-    before = await asyncio.to_thread(evaluation.evaluate, changed, window, {})
-    return _of_period(found, asked.since), _of_period(before, asked.since)
+    found = await asyncio.to_thread(evaluation.evaluate, new, window, {})
+    return found, await asyncio.to_thread(evaluation.evaluate, old, window, {})
+
+
+async def _instants(
+    conn: asyncpg.Connection,
+    drafts: Sequence[Rule],
+    changed: Sequence[Rule],
+    device_ids: Sequence[int],
+    asked: Asked,
+) -> tuple[list[Found], list[Found]]:
+    """What event rules say of all that some devices told; devices that told nothing of note are not loaded."""
+    new, old = _of_family(drafts, "event"), _of_family(changed, "event")
+    rules = [*new, *old]
+    if not rules:
+        return [], []
+    since, kinds = asked.since - events_lookback(rules), events_of(rules)
+    noted = kinds | ({"leak_alarm"} if any(rule.kind == "leak_alarm" for rule in rules) else set())
+    telling = await instant_store.telling_in_period(conn, device_ids, since, asked.until, limits(rules), noted)
+    found: list[Found] = []
+    before: list[Found] = []
+    for start in range(0, len(telling), TELLING_SLICE):
+        part = telling[start : start + TELLING_SLICE]
+        told = await instant_store.told(conn, part, since, asked.since - LOOKBACK_MIN, asked.until, kinds)
+        tellers = await instant_store.tellers(conn, part)
+        alarms = await instant_store.told_leak_alarms(conn, part, since, asked.until)
+        found += await asyncio.to_thread(_judged, new, tellers, told, alarms)
+        before += await asyncio.to_thread(_judged, old, tellers, told, alarms)
+    return found, before
+
+
+def _judged(
+    rules: Sequence[Rule],
+    tellers: Mapping[int, Teller],
+    told: Mapping[int, Sequence[Sample]],
+    alarms: Mapping[int, Sequence[Event]],
+) -> list[Found]:
+    return [
+        one
+        for rule, device_id in product(rules, sorted(tellers))
+        for one in judge_history(rule, tellers[device_id], told.get(device_id, ()), alarms.get(device_id, ()))
+    ]
+
+
+def _of_family(rules: Sequence[Rule], family: str) -> list[Rule]:
+    return [rule for rule in rules if rule.family == family]
 
 
 def _of_period(found: Sequence[Found], since: datetime) -> list[Found]:
@@ -101,8 +181,12 @@ def _summary(
     catalog: Catalog, found: Sequence[Found], leaks: Sequence[KnownLeak], asked: Asked, devices: int
 ) -> Report:
     alerts: list[Alert] = backtest.alerts_of(catalog.rules, found, asked.answered_after)
-    tested = {rule_id: rule for rule_id, rule in catalog.rules.items() if rule.family == "window"}
-    return backtest.summarised(tested, alerts, leaks, asked.since, asked.until, devices, asked.officer_hours)
+    report = backtest.summarised(catalog.rules, alerts, leaks, asked.since, asked.until, devices, asked.officer_hours)
+    disabled = [
+        RuleSummary(rule.rule_id, rule.version, 0, {}, 0.0, "is not enabled") for rule in catalog.disabled.values()
+    ]
+    each = [replace(one, not_evaluated=NOT_EVALUATED.get(catalog.rules[one.rule_id].family)) for one in report.rules]
+    return replace(report, rules=(*each, *disabled))
 
 
 async def known_leaks(conn: asyncpg.Connection, asked: Asked, device_ids: set[int]) -> list[KnownLeak]:

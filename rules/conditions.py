@@ -67,7 +67,21 @@ def _finding(rule: Rule, teller: Teller, stretch: Stretch, newest_at: datetime) 
         ongoing=stretch.ended_at is None,
         late_event=all(one.late for one in stretch.samples),
         observed_s=(until - stretch.first_at).total_seconds(),
+        shown_at=_shown_at(rule, stretch, until),
     )
+
+
+def _shown_at(rule: Rule, stretch: Stretch, until: datetime) -> datetime:
+    """When enough was told: so many readings, or one that the device asserts or is high; and it had lasted so long."""
+    count = int(rule.parameters.get("readings_min", 1))
+    told = [
+        sample.at
+        for number, (sample, sign) in enumerate(zip(stretch.samples, stretch.signs, strict=True), start=1)
+        if number >= count or sign.high or sign.value is None
+    ]
+    least = stretch.first_at + timedelta(minutes=rule.minimum_observed_min)
+    lasted = [at for at in (*(one.at for one in stretch.samples), until) if at >= least]
+    return max(told[0], lasted[0]) if told and lasted else stretch.last_at
 
 
 _UNITS = {

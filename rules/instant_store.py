@@ -1,10 +1,12 @@
 """Loads what devices assert and measure at a moment; every function takes a connection and joins its transaction."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 
 import asyncpg
 
+from rules.assertions import Event
 from rules.instant_needs import Limits
 from rules.told import Teller, Told
 from rules.zones import Pressure
@@ -32,19 +34,29 @@ async def telling_devices(
             device_ids=device_ids,
             since=since,
             until=until,
-            status_mask=limits.status_mask,
-            reasons=limits.reasons,
-            lel_pct=limits.lel_pct,
-            low_pa=limits.low_pa,
-            high_pa=limits.high_pa,
-            absolute_from_pa=limits.absolute_from_pa,
-            low_absolute_pa=limits.low_absolute_pa,
-            high_absolute_pa=limits.high_absolute_pa,
-            flow_factor=limits.flow_factor,
-            battery_mv=limits.battery_mv,
+            **_asked(limits),
         )
     )
     return {row["device_id"] for row in rows}
+
+
+async def telling_in_period(
+    conn: asyncpg.Connection,
+    device_ids: Sequence[int],
+    since: datetime,
+    until: datetime,
+    limits: Limits,
+    kinds: Iterable[str],
+) -> list[int]:
+    """Devices that in `(since, until]` told what may begin a condition of the event rules."""
+    query = queries["telling_in_period"].bind(
+        device_ids=device_ids, since=since, until=until, kinds=sorted(kinds), **_asked(limits)
+    )
+    return sorted(row["device_id"] for row in await conn.fetch(*query))
+
+
+def _asked(limits: Limits) -> dict[str, object]:
+    return {one.name: getattr(limits, one.name) for one in fields(limits)}
 
 
 async def firing_at(
@@ -76,6 +88,17 @@ async def told(
     found: dict[int, list[Told]] = {}
     for row in rows:
         found.setdefault(row["device_id"], []).append(Told(**row))
+    return found
+
+
+async def told_leak_alarms(
+    conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime
+) -> dict[int, list[Event]]:
+    """Leak alarms raised and cleared within `(since, until]`, by device, with nothing said of the device's state."""
+    found: dict[int, list[Event]] = {}
+    query = queries["told_leak_alarms"].bind(device_ids=device_ids, since=since, until=until)
+    for row in await conn.fetch(*query):
+        found.setdefault(row["device_id"], []).append(Event(**row))
     return found
 
 

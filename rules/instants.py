@@ -5,20 +5,20 @@ device told around it, so the order of arrival changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
 
 import asyncpg
 
-from rules import conditions, instant_store, store, zones
+from rules import instant_store, store, zones
 from rules.failures import Guard
 from rules.gate import admit
+from rules.instant_judging import judge_device
 from rules.instant_needs import LOOKBACK_MIN, events_of, limits, lookback
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
-from rules.told import Teller, Told
+from rules.told import Told
 
 LEVELS = ("district", "compound", "gateway")
 """Zones, the largest first."""
@@ -78,23 +78,9 @@ async def judge_told(
     for rule, device_id in product(rules, device_ids):
         key = (rule.rule_id, device_id)
         fresh = [one for one in told[device_id] if key not in closed or one.at > closed[key]]
-        judge = partial(_judge, rule, tellers[device_id], fresh, firing_at.get(key), bounded)
+        judge = partial(judge_device, rule, tellers[device_id], fresh, firing_at.get(key), bounded)
         found += guard.run(rule, judge, [])
     return found
-
-
-def _judge(
-    rule: Rule, teller: Teller, samples: Sequence[Told], firing_last_at: datetime | None, bounded: bool
-) -> list[Finding | Cleared]:
-    found = admit(rule, conditions.find(rule, teller, samples))
-    end = None if bounded else conditions.ended(rule, teller, samples)
-    if end is None:
-        return list(found)
-    if found:  # held up to its last sample; the clear says that it is over, and closes it where telemetry may
-        found[-1] = replace(found[-1], ongoing=True)
-    elif firing_last_at is None or end < firing_last_at:
-        return []
-    return [*found, Cleared(rule.rule_id, conditions.subject_of(teller), end)]
 
 
 async def evaluate_events(

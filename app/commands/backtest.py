@@ -27,7 +27,7 @@ def show_backtest(
     since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Default: 30 days ago. UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Default: now. UTC.")] = None,
     area: Annotated[list[str] | None, typer.Option(help="District, with those below it; may be repeated.")] = None,
-    device: Annotated[list[str] | None, typer.Option(help="Code of a meter; may be repeated.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Code of a device; may be repeated.")] = None,
     answered_after_h: Annotated[
         float, typer.Option(min=0, help="An alert counts as ended so many hours after its condition.")
     ] = 24.0,
@@ -39,8 +39,8 @@ def show_backtest(
 ) -> None:
     """Try rules on stored history: alerts a day, officer-hours, known leaks caught and missed, difference to now.
 
-    Looks at the window rules; nothing is written and nobody is paged. Known leaks are alerts that an inspection
-    confirmed and leak hazards that it found.
+    Looks at window and event rules and names the others; nothing is written and nobody is paged. Known leaks are
+    alerts that an inspection confirmed and leak hazards that it found.
     Exit codes: 0 done, 1 the draft misses a known leak that the rules in force catch (or is wrong), 2 wrong usage.
     """
     last = _utc(until) or datetime.now(UTC)
@@ -60,7 +60,7 @@ def show_backtest(
 
     async def work(conn: asyncpg.Connection) -> Report:
         with _progress() as progress:
-            task = progress.add_task("meters", total=None)
+            task = progress.add_task("devices", total=None)
 
             async def told(done: int, devices: int) -> None:
                 progress.update(task, completed=done, total=devices)
@@ -106,12 +106,14 @@ def _show(report: Report) -> None:
     rows = [
         (one.rule_id, one.alerts, before[one.rule_id].alerts if one.rule_id in before else "-", f"{one.officer_h:.1f}")
         for one in report.rules
-        if one.alerts or one.rule_id in before
+        if one.not_evaluated is None
     ]
     show_table("Backtest", ["rule", "alerts", "now", "officer-hours"], rows)
+    if left_out := [(one.rule_id, one.not_evaluated) for one in report.rules if one.not_evaluated is not None]:
+        show_table("Not evaluated", ["rule", "why"], left_out)
     say(
-        f"{report.devices:,} meters, {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}: {len(report.alerts):,} alerts,"
-        f" {report.alerts_per_day:.1f} a day, {report.officer_h:,.1f} officer-hours"
+        f"{report.devices:,} devices, {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}: {len(report.alerts):,}"
+        f" alerts, {report.alerts_per_day:.1f} a day, {report.officer_h:,.1f} officer-hours"
     )
     if report.difference is not None:
         found = report.difference

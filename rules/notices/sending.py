@@ -25,6 +25,7 @@ from rules.notices.seal import Seal
 from rules.notices.store import Asked
 from rules.notices.wording import Setting
 from rules.paging import DEADLINES
+from rules.rule_sets import InForce
 from rules.silence_store import silences_covering
 from rules.silences import sentence, silenced_by
 from rules.store import lock_alert
@@ -87,7 +88,7 @@ class Sending:
         clock: Callable[[], datetime],
     ) -> None:
         self._pool = pool
-        self._desk_rules = frozenset(one.rule_id for one in catalog.rules.values() if one.kind in DESK_KINDS)
+        self._book = InForce(catalog)
         self._params = params
         self._zone = zone
         self._clock = clock
@@ -102,7 +103,9 @@ class Sending:
             if page is None:
                 return
             crew = await store.load_crew(conn, page, self._params.dead_after, now)
-            for_administrators = page["rule_id"] in self._desk_rules or page["purpose"] == "channel_dead"
+            rule = (await self._book.current(conn)).rules.get(page["rule_id"])
+            of_the_desk = rule is not None and rule.kind in DESK_KINDS
+            for_administrators = of_the_desk or page["purpose"] == "channel_dead"
             chosen = delivery.choose(
                 page["purpose"], page["level"], crew, page["area"], for_administrators=for_administrators
             )

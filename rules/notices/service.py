@@ -78,7 +78,10 @@ async def run(
     ready: asyncio.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Work until cancelled. `ready` is set once the queue is worked off."""
+    """Work until cancelled. `ready` is set once the queue is worked off.
+
+    `catalog` is in force until a set of rules is activated; each job and look asks which is.
+    """
     for name in ("procrastinate", "psycopg.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs is said here, once
     if params.contact_key is None:

@@ -19,6 +19,7 @@ from rules.notices.sending import NOTICES, Sending
 from rules.rota import coverage, reach
 from rules.rota import store as rota
 from rules.rota.model import Gap
+from rules.rule_sets import InForce
 from sql import queries
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ _LOST = (
 
 
 class Watch:
-    """Looks every few seconds; one process at a time."""
+    """Looks every few seconds; one process at a time. `catalog` is in force until a set of rules is activated."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Watch:
         clock: Callable[[], datetime],
     ) -> None:
         self._pool = pool
-        self._catalog = catalog
+        self._book = InForce(catalog)
         self._params = params
         self._sending = sending
         self._zone = zone
@@ -78,11 +79,12 @@ class Watch:
             await self._sending.end_overdue(conn, now)
             await self._begin_night(conn, now)
             await conn.execute(*queries["judge_reach_tests"].bind(now=now))
-            found = await self._problems(conn, now)
+            catalog = await self._book.current(conn)
+            found = await self._problems(conn, catalog, now)
             waiting = await store.notices_waiting(conn)
             WAITING.set(waiting["waiting"])
             OLDEST_SECONDS.set((now - waiting["oldest_at"]).total_seconds() if waiting["oldest_at"] else 0)
-            return await passes.save_found(conn, self._catalog, found, now)
+            return await passes.save_found(conn, catalog, found, now)
 
     async def _begin_night(self, conn: asyncpg.Connection, now: datetime) -> None:
         """Begin the nightly test once its local time has come; one missed by more than six hours waits for the next."""
@@ -95,7 +97,7 @@ class Watch:
             seal = Seal(self._params.contact_key)
             await reach.begin_round(conn, night, seal, now, self._params.reach_confirm_min, NOTICES)
 
-    async def _problems(self, conn: asyncpg.Connection, now: datetime) -> list[Finding | Cleared]:
+    async def _problems(self, conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> list[Finding | Cleared]:
         """What is wrong and has no alert yet, and the ends of alerts whose cause is gone."""
         wrong: dict[tuple[str, str], Finding] = {}
         for kind, look in (
@@ -103,9 +105,9 @@ class Watch:
             ("rota_gap", self._gaps),
             ("duty_unreachable", self._unreached),
         ):
-            for rule in self._catalog.of_kind(kind):
+            for rule in catalog.of_kind(kind):
                 wrong |= {(one.rule_id, one.subject): one for one in await look(conn, rule, now)}
-        rule_ids = [one.rule_id for one in self._catalog.rules.values() if one.kind in _KINDS]
+        rule_ids = [one.rule_id for one in catalog.rules.values() if one.kind in _KINDS]
         rows = await conn.fetch(*queries["open_desk_alerts"].bind(rule_ids=rule_ids))
         firing = {(row["rule_id"], row["subject"]) for row in rows}
         fresh: list[Finding | Cleared] = [one for key, one in wrong.items() if key not in firing]

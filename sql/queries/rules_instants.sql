@@ -15,6 +15,35 @@ WHERE r.device_id = ANY($2) AND r.at >= $3 AND r.at <= $4 AND r.batch_id = ANY($
        OR (r.pressure_pa >= $10 AND (r.pressure_pa < $11 OR r.pressure_pa > $12))
        OR r.flow_lh > $13::real * d.qmax_lh OR r.battery_mv < $14);
 
+-- telling_in_period(device_ids, since, until, status_mask, reasons, lel_pct, low_pa, high_pa, absolute_from_pa, low_absolute_pa, high_absolute_pa, flow_factor, battery_mv, kinds) --
+-- Devices that in a period told what may begin a condition of the event rules, by a report (as telling_devices) or an event.
+SELECT r.device_id
+FROM reading r JOIN device d USING (device_id)
+WHERE r.device_id = ANY($1) AND r.at > $2 AND r.at <= $3 AND r.flags & 32 = 0
+  AND (r.status & $4 <> 0 OR r.reason = ANY($5::smallint[]) OR r.lel_pct >= $6::real
+       OR (r.pressure_pa < $9 AND (r.pressure_pa < $7 OR r.pressure_pa > $8))
+       OR (r.pressure_pa >= $9 AND (r.pressure_pa < $10 OR r.pressure_pa > $11))
+       OR r.flow_lh > $12::real * d.qmax_lh OR r.battery_mv < $13)
+UNION
+SELECT device_id FROM event
+WHERE device_id = ANY($1) AND at > $2 AND at <= $3 AND kind = ANY($14) AND NOT test;
+
+-- told_leak_alarms(device_ids, since, until) --
+-- Leak alarms that devices raised and cleared, with the place each was in at that moment; self-tests are left out.
+SELECT e.device_id, d.code, e.kind, e.state, e.at, d.kind AS device_kind, d.meter_class, p.user_class,
+       coalesce(x.code, g.area) AS area, p.building_id, e.level, e.lel_pct::double precision AS lel_pct, e.test, e.late,
+       g.code AS gateway, i.device_id IS NOT NULL AS installed
+FROM event e
+JOIN device d ON d.device_id = e.device_id
+JOIN gateway g ON g.gateway_id = d.gateway_id
+LEFT JOIN installation i ON i.device_id = e.device_id AND i.installed_at <= e.at
+     AND (i.removed_at IS NULL OR i.removed_at > e.at)
+LEFT JOIN premises p ON p.premises_id = i.premises_id
+LEFT JOIN building b ON b.building_id = p.building_id
+LEFT JOIN compound c ON c.compound_id = b.compound_id
+LEFT JOIN district x ON x.district_id = c.district_id
+WHERE e.device_id = ANY($1) AND e.at > $2 AND e.at <= $3 AND e.kind = 'leak_alarm' AND NOT e.test;
+
 -- firing_of_devices(rule_ids, device_ids) --
 -- Open alerts of some rules and devices that telemetry still shows: newest event time.
 SELECT rule_id, device_id, last_at FROM alert

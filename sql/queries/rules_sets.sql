@@ -28,7 +28,7 @@ GROUP BY s.digest ORDER BY s.uploaded_at DESC;
 SELECT digest, files, note, uploaded_by, uploaded_at FROM rule_set WHERE rule_set.digest = $1;
 
 -- backtest_devices(areas, codes) --
--- Meters of some areas (districts below them included) and codes; null restricts nothing.
+-- Devices of some areas (districts below them included) and codes; null restricts nothing.
 WITH RECURSIVE within AS (
     SELECT district_id, code FROM district WHERE code = ANY($1)
     UNION
@@ -42,7 +42,7 @@ LEFT JOIN premises p ON p.premises_id = i.premises_id
 LEFT JOIN building b ON b.building_id = p.building_id
 LEFT JOIN compound c ON c.compound_id = b.compound_id
 LEFT JOIN district x ON x.district_id = c.district_id
-WHERE d.kind = 'meter' AND ($2::text[] IS NULL OR d.code = ANY($2))
+WHERE ($2::text[] IS NULL OR d.code = ANY($2))
   AND ($1::text[] IS NULL OR coalesce(x.code, g.area) IN (SELECT code FROM within))
 ORDER BY d.device_id;
 

@@ -1,5 +1,6 @@
 """Backtests and sets of rules against a real TimescaleDB: drafts are tried, put in force, and taken up."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from rules.rule_sets import InForce
 from sql import queries
 from sql.actor import Actor
 from tests.service.rules_rows import NOW, Town, hourly, make_town
+from tests.service.test_rules_instants import report, work
 
 CATALOG = default_catalog()
 CONSOLE = Actor("console", "administrator")
@@ -86,6 +88,69 @@ async def test_a_draft_that_misses_a_known_leak_is_told_apart(
     assert same.difference is not None
     assert (len(same.difference.new), len(same.difference.gone)) == (0, 0)
     assert newly_missed(same) == []
+    del town
+
+
+async def test_event_rules_are_tried_with_the_live_judgement(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Readings and events of every shape, live one batch after another: the same alerts, rule by rule, span by span."""
+    await tell(town, await town.device("LD-1", "detector"), await town.device("M-3"), pool)
+    rows = await conn.fetch("SELECT * FROM alert")
+    live = {(r["rule_id"], r["subject"], r["first_at"], r["last_at"], r["severity"], r["firing"]) for r in rows}
+    tried_on = await run_backtest(conn, CATALOG, None, replace(ASKED, answered_after=None), "UTC", nothing)
+    family = [one for one in tried_on.alerts if CATALOG.rules[one.rule_id].family == "event"]
+    tried = {(a.rule_id, a.subject, a.first_at, a.last_at, a.severity, a.firing) for a in family}
+    assert tried == live
+    assert {"leak_alarm", "co_alarm", "detector_fault", "valve_self_closed", "pressure_low"} <= {key[0] for key in live}
+    assert len([one for one in family if one.rule_id == "detector_fault"]) == 2
+    (low,) = [one for one in family if one.rule_id == "pressure_low"]
+    assert low.raised_at == low.first_at + timedelta(minutes=30)
+
+
+async def tell(town: Town, detector: int, meter: int, pool: asyncpg.Pool) -> None:
+    """Commit a story one message at a time, the live service looking after each."""
+    begun = NOW - timedelta(days=3)
+
+    async def reading(device_id: int, minute: int, **values: Any) -> None:
+        await report(town, device_id, begun + timedelta(minutes=minute), **values)
+        await work(pool, begun + timedelta(minutes=minute))
+
+    async def event(device_id: int, kind: str, state: str, minute: int, **values: object) -> None:
+        at = begun + timedelta(minutes=minute)
+        await town.event(device_id, kind, state, at, **values)
+        if kind == "leak_alarm":  # as ingest keeps it
+            await town.heard(device_id, at, leak_state=state, leak_at=at)
+        await work(pool, begun + timedelta(minutes=minute))
+
+    await reading(detector, 0, lel_pct=8.0, status=0)
+    await event(detector, "leak_alarm", "raised", 2, lel_pct=30.0)
+    await event(detector, "co_alarm", "raised", 3, level=2)
+    for minute, status in ((10, 4096), (20, 0), (600, 4096), (610, 4096), (620, 0)):
+        await reading(detector, minute, lel_pct=0.0, status=status)
+    await event(detector, "leak_alarm", "cleared", 650)
+    await event(detector, "leak_alarm", "raised", 660, level=1, lel_pct=6.0)
+    for minute, pressure_pa in ((5, 2100), (700, 1400), (730, 1400), (760, 1350)):
+        await reading(meter, minute, pressure_pa=pressure_pa)
+    await event(meter, "valve", "closed", 800, cause="large_flow")
+    await event(meter, "valve", "open", 900)
+
+
+async def test_a_report_names_every_rule_of_the_draft(conn: asyncpg.Connection, town: Town) -> None:
+    """What stored history cannot say is named with the reason, what is switched off as well; nothing is left out."""
+    texts = packaged_texts()
+    texts["event.toml"] = texts["event.toml"].replace("[rule.magnet]\n", "[rule.magnet]\nenabled = false\n", 1)
+    drafted = parse_files(texts)
+    made = await run_backtest(conn, drafted, None, ASKED, "UTC", nothing)
+    reasons = {one.rule_id: one.not_evaluated for one in made.rules}
+    assert set(reasons) == {*drafted.rules, *drafted.disabled}
+    assert {drafted.rules[rule_id].family for rule_id, reason in reasons.items() if reason is None} == {
+        "event",
+        "window",
+    }
+    assert "when messages arrived" in str(reasons["device_silent"])
+    assert reasons["magnet"] == "is not enabled"
+    assert reasons["leak_alarm"] is None
     del town
 
 

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.confirmation import Confirmation
-from rules.catalog import default_catalog
+from rules import rule_sets
+from rules.catalog import default_catalog, packaged_texts
 from rules.notices.seal import Seal
 from rules.notices.sending import Sending
 from rules.notices.watch import Watch
@@ -117,6 +118,23 @@ async def test_a_gap_ahead_is_an_alert_until_it_is_filled(pool: asyncpg.Pool, co
     await plan(conn, "bob", 4, 30)
     assert await watch.look(now()) == (alert_id,)
     assert await conn.fetchval("SELECT state FROM alert WHERE alert_id = $1", alert_id) == "verified"
+
+
+async def test_the_watch_goes_by_the_set_in_force(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """A set that is activated while the service runs decides how severe a gap is, and is what the alert remembers."""
+    settings = params()
+    sending = Sending(pool, default_catalog(), settings, ZONE, now)
+    watch = Watch(pool, default_catalog(), settings, sending, ZONE, now)
+    texts = packaged_texts()
+    head, found, rest = texts["desk.toml"].partition("[rule.rota_gap]")
+    texts["desk.toml"] = head + found + rest.replace('severity = "minor"', 'severity = "info"', 1)
+    kept = await rule_sets.upload(conn, texts, "mild gaps", CHIEF, now())
+    await rule_sets.activate(conn, kept.digest, "mild gaps", CHIEF, now())
+    await plan(conn, "ann", -1, 5)
+    [alert_id] = await watch.look(now())
+    row = await conn.fetchrow("SELECT severity, rule_version FROM alert WHERE alert_id = $1", alert_id)
+    assert (row["severity"], row["rule_version"]) == ("info", kept.rules["rota_gap"].version)
+    assert kept.rules["rota_gap"].version != default_catalog().rules["rota_gap"].version
 
 
 async def test_the_nightly_test(db: Database, pool: asyncpg.Pool, conn: asyncpg.Connection, hook: Hook) -> None:
