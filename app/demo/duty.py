@@ -1,4 +1,4 @@
-"""Who is told in the demonstration: its officer, on duty for the whole city, reached by a file."""
+"""Who is told in the demonstration: its officer first, its administrator when nobody acts; each reached by a file."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -17,6 +17,8 @@ from rules.rota.store import shifts_between
 from sql.actor import Actor
 
 CONTACT = "officer-on-duty"
+_CONTACTS = {"officer": CONTACT, "administrator": "administrator-on-duty"}
+_LADDER = {1: "officer", 2: "administrator", 3: "administrator"}
 _ACTOR = Actor("demonstration", "administrator")
 _SHIFT = timedelta(days=31)
 _TOLD_TIMEOUT_S = 30.0
@@ -28,16 +30,20 @@ def reachable(params: NoticeParams) -> bool:
 
 
 async def put_on_duty(conn: asyncpg.Connection, params: NoticeParams, state: State, at: datetime) -> None:
-    """Give the demonstration's officer a contact and a shift, unless there are; harmless when repeated."""
-    officer = await account_by_token(conn, state.tokens["officer"])
-    if officer is None or not reachable(params):
+    """Give the demonstration's people a contact and a shift each, unless there are; harmless when repeated."""
+    if not reachable(params):
         return
-    if not await list_contacts(conn, officer.name):
-        body = ContactBody(address=f"local://{CONTACT}", language="en")
-        await Contacts(params).add(conn, officer.name, body, _ACTOR, at)
-    planned = await shifts_between(conn, at, at + timedelta(days=1))
-    if not any(shift.account == officer.name for shift in planned):
-        await add_shift(conn, NewShift(officer.name, 1, None, at, at + _SHIFT, "the demonstration"), _ACTOR, at)
+    people = {role: await account_by_token(conn, state.tokens[role]) for role in _CONTACTS}
+    for role, person in people.items():
+        if person is not None and not await list_contacts(conn, person.name):
+            body = ContactBody(address=f"local://{_CONTACTS[role]}", language="en")
+            await Contacts(params).add(conn, person.name, body, _ACTOR, at)
+    planned = {(one.account, one.level) for one in await shifts_between(conn, at, at + timedelta(days=1))}
+    for level, role in _LADDER.items():
+        person = people[role]
+        if person is not None and (person.name, level) not in planned:
+            new = NewShift(person.name, level, None, at, at + _SHIFT, "the demonstration")
+            await add_shift(conn, new, _ACTOR, at)
 
 
 async def told_after_ms(desk: Desk, state: State, alerts: Iterable[Mapping[str, Any]]) -> float | None:

@@ -61,6 +61,12 @@ def test_operation_page_lists_every_service() -> None:
     assert re.findall(r"^\| `run ([a-z]+)` \|", text, re.MULTILINE) == list(SERVICES)
 
 
+def test_readme_leads_to_every_page() -> None:
+    """Each page of docs/ is linked from the map."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f"(docs/{path.name})" not in text] == []
+
+
 def test_bench_names_every_benchmark() -> None:
     """The head of scripts/bench has a line for each module that it can run."""
     text = (ROOT / "scripts/bench").read_text("utf-8")
