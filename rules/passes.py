@@ -190,6 +190,7 @@ async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: 
         written = await take_inspections(conn, catalog, now)
         written += await _end_silences(conn, catalog, now)
         written += await _quiet_buildings(conn, catalog, now)
+        written += await _end_unrepeated(conn, catalog, now)
         silences, more = await _find_silences(conn, catalog, listening, now, guard)
         await guard.save(conn, catalog, now)
         return Done(int(more), written + silences)
@@ -218,6 +219,12 @@ async def _quiet_buildings(conn: asyncpg.Connection, catalog: Catalog, now: date
     leak_rule_ids = [rule.rule_id for rule in catalog.of_kind("leak_alarm")]
     quiet = await store.quiet_buildings(conn, rule_ids, leak_rule_ids)
     return await save_found(conn, catalog, [Cleared(rule_id, subject, now) for rule_id, subject in quiet], now)
+
+
+async def _end_unrepeated(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
+    """What nobody ever says is over, such as an earthquake, is over when it has not recurred for long enough."""
+    waits = {one.rule_id: one.clear_after_min for one in catalog.rules.values() if one.clear_after_min is not None}
+    return await save_found(conn, catalog, await store.not_recurred(conn, waits, now), now) if waits else ()
 
 
 async def _find_silences(

@@ -13,7 +13,7 @@ from rules.assertions import Event
 from rules.calling import Told, call_out
 from rules.changes import Change, Key
 from rules.evaluation import Standing
-from rules.model import Alert, Inspection, Place, Rule, Transition
+from rules.model import Alert, Cleared, Inspection, Place, Rule, Transition
 from rules.regime_store import regime_in_force
 from rules.regimes import Regime
 from sql import queries
@@ -361,6 +361,14 @@ async def quiet_buildings(conn: asyncpg.Connection, rule_ids: Sequence[str], lea
     """Open building alerts of which no detector's alarm is firing any more."""
     rows = await conn.fetch(*queries["quiet_buildings"].bind(rule_ids=rule_ids, leak_rule_ids=leak_rule_ids))
     return [(row["rule_id"], row["subject"]) for row in rows]
+
+
+async def not_recurred(conn: asyncpg.Connection, minutes: Mapping[str, float], now: datetime) -> list[Cleared]:
+    """The ends of what has not recurred for so many minutes, by rule."""
+    query = queries["not_recurred"].bind(
+        rule_ids=list(minutes), minutes=[round(one) for one in minutes.values()], now=now
+    )
+    return [Cleared(row["rule_id"], row["subject"], row["over_at"]) for row in await conn.fetch(*query)]
 
 
 async def alert_inspections(conn: asyncpg.Connection) -> list[tuple[int, Inspection]]:

@@ -323,6 +323,13 @@ WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed') AND a.fir
       SELECT FROM alert l WHERE l.rule_id = ANY($2) AND l.building_id = a.building_id
       AND l.state NOT IN ('verified', 'dismissed') AND l.firing);
 
+-- not_recurred(rule_ids, minutes, now) --
+-- Open alerts still firing whose condition has not recurred for as many minutes as their rule says, and when it was over.
+SELECT a.rule_id, a.subject, a.last_at + make_interval(mins => r.minutes) AS over_at
+FROM unnest($1::text[], $2::int[]) AS r (rule_id, minutes)
+JOIN alert a ON a.rule_id = r.rule_id
+WHERE a.state NOT IN ('verified', 'dismissed') AND a.firing AND a.last_at + make_interval(mins => r.minutes) <= $3::timestamptz;
+
 -- alert_inspections() --
 -- What inspectors found on duties of open alerts and the timeline does not say yet, oldest first: each outcome once, and
 -- again when a hazard it found was closed since.

@@ -185,6 +185,20 @@ async def test_a_rule_that_breaks_off_stands_still_alone_and_is_seen(
     assert await conn.fetch(*queries["failing_rules"].bind()) == []
 
 
+async def test_what_does_not_recur_is_over_after_the_time_its_rule_says(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """An earthquake of yesterday fires until a day after it; then the alert is quiet and waits for a person."""
+    meter = await town.device("M-1")
+    await town.event(meter, "seismic", at=ago(hours=2))
+    await work(pool)
+    await passes.tick(pool, CATALOG, passes.Listening([]), NOW + timedelta(hours=21))
+    assert (await alerts(conn))["seismic"]["firing"]
+    await passes.tick(pool, CATALOG, passes.Listening([]), NOW + timedelta(hours=23))
+    alert = (await alerts(conn))["seismic"]
+    assert (alert["firing"], alert["state"], alert["cleared_at"]) == (False, "open", ago(hours=2) + timedelta(days=1))
+
+
 @pytest.mark.parametrize("kind", ["valve", "fault"])
 async def test_a_cleared_condition_closes_only_what_telemetry_may_close(
     pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town, kind: str
