@@ -7,6 +7,7 @@ import polars as pl
 
 from rules.detectors.samples import PairsOf, codes, moment, number, pair_samples, subject_of
 from rules.detectors.stretches import stretches
+from rules.kinds import KINDS
 from rules.model import Finding, Rule
 from rules.windows import Window
 
@@ -50,8 +51,15 @@ def continuous_use(rule: Rule, window: Window) -> list[Finding]:
     )
     least_s = rule["duration_min"] * 60 * pl.when("heats").then(rule["heated_factor"]).otherwise(1.0)
     found = stretches(pairs, state, least_s=least_s, gap_max_s=rule["gap_max_min"] * 60, breaks=_changes(rule))
-    text = f"{rule['flow_low_lh']:g} to {rule['flow_high_lh']:g} L/h"
+    text = _band(rule["flow_low_lh"], rule["flow_high_lh"])
     return _findings(rule, window, found, lambda row, hours: f"{row['code']} used {text} for {hours:.1f} h", None)
+
+
+def _band(low_lh: float, high_lh: float) -> str:
+    """A band of flow in words; one that ends where the parameter's range ends has no upper end."""
+    if high_lh >= KINDS["continuous_use"].parameters["flow_high_lh"].most:
+        return f"{low_lh:,g} L/h or more"
+    return f"{low_lh:,g} to {high_lh:,g} L/h"
 
 
 def _changes(rule: Rule) -> pl.Expr:

@@ -351,6 +351,12 @@ def reports(*late_min: float) -> list[tuple[datetime, datetime]]:
     return [(hour(24 * day), hour(24 * day) + timedelta(minutes=late)) for day, late in enumerate(late_min)]
 
 
+def test_a_band_without_an_upper_end_says_so() -> None:
+    """1,500 L/h for six hours: use of 1,000 L/h or more, not up to the greatest number a rule may hold."""
+    (large,) = found("continuous_use_large", window(hourly([1500] * 6), appliances=["hob"]))
+    assert large.sentence.endswith("used 1,000 L/h or more for 6.0 h")
+
+
 def test_a_clock_is_behind_by_what_even_its_promptest_report_was_late() -> None:
     """Five reports between 90 and 300 min late: the clock is 90 min behind."""
     (slow,) = found("clock_drift", window(hourly([0]), reports=reports(90, 300, 120, 95, 91)))
