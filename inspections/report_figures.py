@@ -19,7 +19,8 @@ Part = Literal["all", "district", "compound", "station", "inspector"]
 Every = Literal["day", "week", "month", "year"]
 COUNTS = (
     "planned", "planned_visited", "planned_entered", "visited", "entered", "partial", "no_access", "refused", "due",
-    "covered", "covered_on_time", "hazards_found", "hazards_rectified", "hazards_rectified_on_time", "hazards_overdue",
+    "covered", "covered_on_time", "hazards_found", "hazards_notified", "hazards_rectified",
+    "hazards_rectified_on_time", "hazards_overdue",
 )  # fmt: skip
 _DUE = frozenset({"due", "covered", "covered_on_time"})
 
@@ -59,6 +60,7 @@ class HazardLine(Shape):
     grade: int
     code: str
     found: int
+    notified: int
     rectified: int
     rectified_on_time: int
     overdue: int
@@ -81,12 +83,14 @@ class ReportLine(Shape):
     covered: int | None
     covered_on_time: int | None
     hazards_found: int
+    hazards_notified: int
     hazards_rectified: int
     hazards_rectified_on_time: int
     hazards_overdue: int
     completion_rate: float | None = Field(description="planned_visited / planned")
     entry_rate: float | None = Field(description="entered / visited")
     coverage_rate: float | None = Field(description="covered / due")
+    notified_rate: float | None = Field(description="hazards_notified / hazards_found")
     rectified_rate: float | None = Field(description="hazards_rectified / hazards_found")
     rectified_on_time_rate: float | None = Field(description="hazards_rectified_on_time / hazards_found")
 
@@ -118,7 +122,7 @@ def report_of(
             line[name] += row.get(name) or 0
     for hazard in found:
         line = sums.setdefault((hazard.begins_on, hazard.part), dict.fromkeys(COUNTS, 0))
-        for name in ("found", "rectified", "rectified_on_time", "overdue"):
+        for name in ("found", "notified", "rectified", "rectified_on_time", "overdue"):
             line[f"hazards_{name}"] += getattr(hazard, name)
     knows_due = query.by not in {"station", "inspector"}
     lines = [_line(begins_on, part, sums[begins_on, part], knows_due=knows_due) for begins_on, part in sorted(sums)]
@@ -139,6 +143,7 @@ def _line(begins_on: date | None, part: str, counts: Mapping[str, int], *, knows
         completion_rate=_rate(known["planned_visited"], known["planned"]),
         entry_rate=_rate(known["entered"], known["visited"]),
         coverage_rate=_rate(known["covered"], known["due"]),
+        notified_rate=_rate(known["hazards_notified"], known["hazards_found"]),
         rectified_rate=_rate(known["hazards_rectified"], known["hazards_found"]),
         rectified_on_time_rate=_rate(known["hazards_rectified_on_time"], known["hazards_found"]),
     )

@@ -82,11 +82,11 @@ def _show(report: InspectionReport) -> None:
         "covered",
         "coverage",
     ]
-    columns += ["hazards", "mended", "on time", "overdue"]
+    columns += ["hazards", "notified", "mended", "on time", "overdue"]
     title = f"Inspections {report.since.isoformat()} to {report.until.isoformat()}"
     show_table(title, columns, [_row(line) for line in (*report.lines, report.total)])
     if report.hazards:
-        names = ["begins_on", "part", "grade", "code", "found", "rectified", "rectified_on_time", "overdue"]
+        names = ["begins_on", "part", "grade", "code", "found", "notified", "rectified", "rectified_on_time", "overdue"]
         show_table("Hazards", names, [[getattr(one, name) for name in names] for one in report.hazards])
 
 
@@ -104,6 +104,7 @@ def _row(line: ReportLine) -> list[object]:
         line.covered,
         _percent(line.coverage_rate),
         line.hazards_found,
+        line.hazards_notified,
         line.hazards_rectified,
         line.hazards_rectified_on_time,
         line.hazards_overdue,

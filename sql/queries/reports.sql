@@ -56,11 +56,12 @@ WHERE d.kind = 'periodic' AND d.state <> 'cancelled' AND d.due_on >= $1 AND d.du
 GROUP BY 1, 2;
 
 -- hazard_figures(from_at, to_at, every, part, areas, zone, today) --
--- Hazards by the local day on which they were found, by grade and code: mended, mended by the deadline, past it and open.
+-- Hazards by the local day on which they were found, by grade and code: notified in writing, mended, mended
+-- by the deadline, past it and open.
 SELECT date_trunc($3::text, h.found_at AT TIME ZONE $6)::date AS begins_on,
        CASE $4::text WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
            WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
-       h.grade, h.code, count(*) AS found, count(h.closed_at) AS rectified,
+       h.grade, h.code, count(*) AS found, count(h.notified_at) AS notified, count(h.closed_at) AS rectified,
        count(*) FILTER (WHERE (h.closed_at AT TIME ZONE $6)::date <= h.due_on) AS rectified_on_time,
        count(*) FILTER (WHERE h.closed_at IS NULL AND h.due_on < $7) AS overdue
 FROM hazard h

@@ -45,7 +45,12 @@ async def counted(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
             due_on, outcomes[number], NOON, visits[number]["premises_id"],
         )  # fmt: skip
     shared = {"premises_id": visits[2]["premises_id"], "outcome_id": outcomes[2], "found_at": NOON}
-    mended = {"state": "closed", "closed_at": NOON + timedelta(days=7), "due_on": TOMORROW + timedelta(days=7)}
+    mended = {
+        "notified_at": NOON,
+        "state": "closed",
+        "closed_at": NOON + timedelta(days=7),
+        "due_on": TOMORROW + timedelta(days=7),
+    }
     await insert(conn, "hazard", "hazard_id", code="leak", grade=1, **(shared | mended))
     await insert(
         conn, "hazard", "hazard_id", code="hose_aged", grade=2, state="open", due_on=date(2026, 1, 1), **shared
@@ -69,6 +74,7 @@ async def test_year_as_counted_by_hand(pool: asyncpg.Pool) -> None:
         1,
         1,
     )
+    assert (total.hazards_notified, total.notified_rate) == (1, 0.5)
     assert (total.completion_rate, total.entry_rate, total.coverage_rate) == (0.5833, 0.5714, 0.1667)
 
 
