@@ -10,6 +10,7 @@ from rules.backtest import OFFICER_HOURS
 from rules.backtesting import Asked, run_backtest
 from rules.catalog import Catalog, parse_files
 from rules.model import InvalidRule
+from rules.rule_sets import across_districts
 from sql import queries
 from sql.errors import NotFound
 
@@ -65,8 +66,8 @@ async def work_off_one(pool: asyncpg.Pool, current: Catalog, zone: str) -> bool:
     report, error = None, None
     try:
         body = BacktestBody.model_validate(row["asked"])
-        draft = parse_files(body.files) if body.files else current
         async with pool.acquire() as conn:
+            draft = await across_districts(conn, parse_files(body.files)) if body.files else current
             found = await run_backtest(conn, draft, current if body.files else None, body.asked(), zone, told)
         report = backtest.as_data(found)
     except (InvalidRule, NotFound) as refused:

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from rules.entry import checked_rule, digest
 from rules.kinds import KINDS, Kind
-from rules.model import InvalidRule, Rule
+from rules.model import InvalidRule, Rule, Scope
 
-__all__ = ["KINDS", "Catalog", "default_catalog", "packaged_texts", "parse_catalog", "parse_files"]
+__all__ = ["KINDS", "Catalog", "default_catalog", "packaged_texts", "parse_catalog", "parse_files", "widened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,21 @@ def parse_files(texts: Mapping[str, str]) -> Catalog:
     return _joined(found)
 
 
+def widened(catalog: Catalog, below: Mapping[str, frozenset[str]]) -> Catalog:
+    """The catalogue with every scope's areas widened by the districts below them; definitions and versions stay.
+
+    `below`: codes of districts -> codes of the districts below them. Raises InvalidRule where rules of one kind now
+    look at the same district, naming both and it, and where a rule overrides one that it still does not meet.
+    """
+    everything = {**catalog.rules, **catalog.disabled}
+    wide = {rule_id: replace(rule, scope=_wide(rule.scope, below)) for rule_id, rule in everything.items()}
+    return _joined(wide, areas_are_whole=True)
+
+
+def _wide(scope: Scope, below: Mapping[str, frozenset[str]]) -> Scope:
+    return replace(scope, areas=scope.areas.union(*(below.get(area, frozenset()) for area in scope.areas)))
+
+
 def _entries(name: str, text: str) -> Mapping[str, object]:
     where = f"{name}: " if name else ""
     try:
@@ -84,10 +99,13 @@ def _entries(name: str, text: str) -> Mapping[str, object]:
 # ---------------------------------------------------------------------------------------------- rules of one kind
 
 
-def _joined(rules: Mapping[str, Rule]) -> Catalog:
-    """Refuse rules of one kind that look at the same device, and give each the scopes that override it."""
+def _joined(rules: Mapping[str, Rule], *, areas_are_whole: bool = False) -> Catalog:
+    """Refuse rules of one kind that look at the same device, and give each the scopes that override it.
+
+    `areas_are_whole`: the scopes name the districts below their areas, too; else different areas may still meet there.
+    """
     enabled = {rule_id: rule for rule_id, rule in rules.items() if rule.enabled}
-    over = {rule_id: _overridden(rule_id, rules) for rule_id in rules}
+    over = {rule_id: _overridden(rule_id, rules, areas_are_whole) for rule_id in rules}
     for one, other in combinations(enabled.values(), 2):
         if one.kind == other.kind and one.rule_id not in over[other.rule_id] and other.rule_id not in over[one.rule_id]:
             _refuse_overlap(one, other)
@@ -101,7 +119,7 @@ def _joined(rules: Mapping[str, Rule]) -> Catalog:
     return Catalog(MappingProxyType(carved), MappingProxyType(disabled))
 
 
-def _overridden(rule_id: str, rules: Mapping[str, Rule]) -> frozenset[str]:
+def _overridden(rule_id: str, rules: Mapping[str, Rule], areas_are_whole: bool) -> frozenset[str]:
     """Every rule that a rule overrides, directly or through others; refuses what is not there, and circles."""
     found: set[str] = set()
     waiting = list(rules[rule_id].overrides)
@@ -113,7 +131,8 @@ def _overridden(rule_id: str, rules: Mapping[str, Rule]) -> frozenset[str]:
             raise InvalidRule(f"rule {rule_id}: overrides = {other!r}: that rule is of another kind")
         if other == rule_id:
             raise InvalidRule(f"rule {rule_id}: overrides itself, directly or through others")
-        if rules[rule_id].scope.shared(rules[other].scope) is None:
+        mine = rules[rule_id].scope if areas_are_whole else replace(rules[rule_id].scope, areas=frozenset())
+        if mine.shared(rules[other].scope) is None:
             raise InvalidRule(f"rule {rule_id}: overrides = {other!r}: their scopes have no device in common")
         if other not in found:
             found.add(other)
@@ -125,12 +144,18 @@ def _refuse_overlap(one: Rule, other: Rule) -> None:
     shared = one.scope.shared(other.scope)
     if shared is None or not _bands_meet(KINDS[one.kind], one, other):
         return
-    words = [f"scope.{key} = {', '.join(sorted(values))}" for key, values in shared.items()]
+    words = [f"scope.{key} = {_named(values)}" for key, values in shared.items()]
     raise InvalidRule(
         f"rules {one.rule_id} and {other.rule_id}: both of kind {one.kind}, and their scopes overlap"
         f" ({'; '.join(words) or 'scope: no key keeps them apart'});"
         f' narrow one, or let the one that shall win say overrides = "{one.rule_id}"'
     )
+
+
+def _named(values: frozenset[str]) -> str:
+    """The first few values; an area may have hundreds of districts below it."""
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    return ", ".join(sorted(values)[:5]) + more
 
 
 def _bands_meet(kind: Kind, one: Rule, other: Rule) -> bool:

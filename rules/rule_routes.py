@@ -150,9 +150,9 @@ class RuleRoutes:
         ]
 
     async def check(self, body: RulesBody) -> RulesChecked:
-        """Check a set of rules without keeping it."""
+        """Check a set of rules, also against the districts that are registered, without keeping it."""
         try:
-            catalog = parse_files(body.files)
+            catalog = await rule_sets.across_districts(self._pool, parse_files(body.files))
         except InvalidRule as error:
             return RulesChecked(ok=False, mistake=str(error))
         return RulesChecked(ok=True, digest=catalog.digest, rules=list(catalog.rules))

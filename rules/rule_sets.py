@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from rules.catalog import Catalog, default_catalog, parse_files
+from rules.catalog import Catalog, default_catalog, parse_files, widened
 from rules.model import InvalidRule
 from sql import audit, queries
 from sql.actor import Actor
@@ -34,9 +34,25 @@ def catalog_at(path: Path | None) -> Catalog:
     return default_catalog() if path is None else parse_files(read_files(path))
 
 
+async def across_districts(conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> Catalog:
+    """The catalogue with the districts below the areas of its scopes; raises InvalidRule where rules then overlap."""
+    return widened(catalog, await _districts_below(conn, catalog))
+
+
+async def _districts_below(conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> dict[str, frozenset[str]]:
+    """The districts below each area that a rule names, by its code; a code without a district has none."""
+    everything = (*catalog.rules.values(), *catalog.disabled.values())
+    codes = sorted({area for rule in everything for area in rule.scope.areas})
+    found: dict[str, set[str]] = {}
+    for row in await conn.fetch(*queries["districts_within"].bind(codes=codes)) if codes else ():
+        found.setdefault(row["asked"], set()).add(row["code"])
+    return {asked: frozenset(within) for asked, within in found.items()}
+
+
 async def upload(conn: asyncpg.Connection, files: Mapping[str, str], note: str, actor: Actor, now: datetime) -> Catalog:
     """Check a set and keep it as a draft; raises InvalidRule. Runs in the caller's transaction."""
     catalog = parse_files(files)
+    await across_districts(conn, catalog)
     await conn.execute(
         *queries["add_rule_set"].bind(digest=catalog.digest, files=dict(files), note=note, actor=actor.name, at=now)
     )
@@ -47,10 +63,11 @@ async def upload(conn: asyncpg.Connection, files: Mapping[str, str], note: str, 
 async def activate(conn: asyncpg.Connection, digest: str | None, note: str, actor: Actor, now: datetime) -> None:
     """Put a set in force (None: the packaged catalogue) and tell the services; raises NotFound or InvalidRule.
 
-    The set is checked again: another version of the program may have kept it. Runs in the caller's transaction.
+    The set is checked again: another version of the program may have kept it, and districts may have moved since. Runs
+    in the caller's transaction.
     """
     if digest is not None:
-        await stored(conn, digest)
+        await across_districts(conn, await stored(conn, digest))
     await conn.execute(*queries["activate_rule_set"].bind(digest=digest, actor=actor.name, at=now, note=note))
     await audit.record(conn, actor, "rules.activate", f"rule_set:{digest or 'packaged'}", {"note": note}, now)
     await conn.execute(*queries["notify_rules"].bind())
@@ -70,9 +87,10 @@ class InForce:
     def __init__(self, packaged: Catalog) -> None:
         self._packaged = packaged
         self._known: tuple[str | None, Catalog] = None, packaged
+        self._wide: tuple[Catalog, Mapping[str, frozenset[str]], Catalog] = packaged, {}, packaged
 
     async def current(self, conn: asyncpg.Connection | asyncpg.Pool) -> Catalog:
-        """The set in force now.
+        """The set in force now, its areas with the districts below them as they are now.
 
         One that this version of the program does not accept any more is logged, and the packaged catalogue is used: no
         leak may go unseen because of it.
@@ -81,7 +99,14 @@ class InForce:
         digest = None if row is None else row["digest"]
         if self._known[0] != digest:
             self._known = digest, self._packaged if row is None or digest is None else self._parsed(row)
-        return self._known[1]
+        return await self._across_districts(conn, self._known[1])
+
+    async def _across_districts(self, conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> Catalog:
+        """The catalogue widened, once per catalogue and shape of the districts; as written where rules overlap."""
+        below = await _districts_below(conn, catalog)
+        if self._wide[0] is not catalog or self._wide[1] != below:
+            self._wide = catalog, below, _widened_or_written(catalog, below)
+        return self._wide[2]
 
     def _parsed(self, row: Mapping[str, Any]) -> Catalog:
         try:
@@ -89,3 +114,11 @@ class InForce:
         except InvalidRule as error:
             log.error("rules: the set in force is not accepted, the packaged one is used", error=str(error))
             return self._packaged
+
+
+def _widened_or_written(catalog: Catalog, below: Mapping[str, frozenset[str]]) -> Catalog:
+    try:
+        return widened(catalog, below)
+    except InvalidRule as error:
+        log.error("rules: districts moved and rules overlap, areas are taken as written", error=str(error))
+        return catalog

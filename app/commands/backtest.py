@@ -14,7 +14,7 @@ from app.commands.terminal import JsonOption, error_console, load, say, show_jso
 from rules.backtest import OFFICER_HOURS, Report, as_data, newly_missed
 from rules.backtesting import Asked, run_backtest
 from rules.catalog import parse_files
-from rules.rule_sets import read_files
+from rules.rule_sets import across_districts, read_files
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
 
@@ -65,7 +65,8 @@ def show_backtest(
             async def told(done: int, devices: int) -> None:
                 progress.update(task, completed=done, total=devices)
 
-            return await run_backtest(conn, tried or current, current if tried else None, asked, zone, told)
+            draft_rules = await across_districts(conn, tried) if tried else current
+            return await run_backtest(conn, draft_rules, current if tried else None, asked, zone, told)
 
     report = with_connection(context, work)
     if plot is not None:

@@ -66,7 +66,10 @@ def list_kinds(
 
 @rules.command("check")
 def check_files(path: FilesArgument) -> None:
-    """Check rules files without keeping them. Exit codes: 0 accepted, 1 a mistake, named by rule and key."""
+    """Check rules files without keeping them or asking a server; `upload` also looks at the districts below areas.
+
+    Exit codes: 0 accepted, 1 a mistake, named by rule and key.
+    """
     catalog = parse_files(rule_sets.read_files(path))
     say(f"accepted: {len(catalog.rules)} rules, version {catalog.digest}")
 

@@ -198,6 +198,54 @@ async def test_a_set_is_uploaded_checked_and_put_in_force_by_an_administrator(
     await office.call("POST", "/rule-sets/0123/activation", who="administrator", status=404, body=why)
 
 
+async def test_an_area_is_widened_by_the_districts_of_the_database(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, office: Office
+) -> None:
+    """A rule for a city is taken up with its districts, also those registered later; overlap is refused by name."""
+    await make_town(conn)
+    parent = "(SELECT district_id FROM district WHERE code = $2)"
+    add = f"INSERT INTO district (code, name, parent_id) SELECT $1, $1, {parent}"
+    await conn.execute(add, "CITY", None)
+    await conn.execute("UPDATE district SET parent_id = (SELECT district_id FROM district WHERE code = 'CITY') "
+                       "WHERE code = 'D01'")  # fmt: skip
+    back = packaged_texts()["window.toml"].partition("[rule.index_backwards]")[2].partition("\n[")[0]
+    entry = '[rule.{0}]{1}\n[rule.{0}.scope]\nareas = ["{2}"]\n'
+    city = entry.format("city", back, "CITY")
+    both = {"files": {"a.toml": city + entry.format("old_town", back, "D01")}, "note": "n"}
+    for path in ("/rules/check", "/rule-sets"):
+        mistake = (await office.call("POST", path, body=both))["mistake"]
+        assert "rules city and old_town" in mistake
+        assert "scope.areas = D01" in mistake
+    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": city}, "note": "n"})
+    path, why = f"/rule-sets/{kept['digest']}/activation", {"note": "agreed"}
+    await office.call("POST", path, who="administrator", status=204, body=why)
+    book = InForce(CATALOG)
+    taken = await book.current(pool)
+    assert taken.rules["city"].scope.areas == {"CITY", "D01"}
+    assert taken.digest == kept["digest"]
+    assert await book.current(pool) is taken
+    await conn.execute(add, "D02", "D01")
+    assert (await book.current(pool)).rules["city"].scope.areas == {"CITY", "D01", "D02"}
+
+
+async def test_a_set_whose_districts_moved_since_is_not_activated(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, office: Office
+) -> None:
+    """Kept while its areas lay apart; refused once one lies below the other; in force by then, it is as written."""
+    await make_town(conn)
+    await conn.execute("INSERT INTO district (code, name) VALUES ('CITY', 'City')")
+    back = packaged_texts()["window.toml"].partition("[rule.index_backwards]")[2].partition("\n[")[0]
+    entry = '[rule.{0}]{1}\n[rule.{0}.scope]\nareas = ["{2}"]\n'
+    text = entry.format("city", back, "CITY") + entry.format("old_town", back, "D01")
+    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": text}, "note": "n"})
+    path, why = f"/rule-sets/{kept['digest']}/activation", {"note": "agreed"}
+    await office.call("POST", path, who="administrator", status=204, body=why)
+    await conn.execute("UPDATE district SET parent_id = (SELECT district_id FROM district WHERE code = 'CITY') "
+                       "WHERE code = 'D01'")  # fmt: skip
+    await office.call("POST", path, who="administrator", status=409, body=why)
+    assert (await InForce(CATALOG).current(pool)).rules["city"].scope.areas == {"CITY"}
+
+
 async def test_a_backtest_over_http_is_a_job_with_a_report(pool: asyncpg.Pool, office: Office, town: Town) -> None:
     """Asked for, worked off by the service, read; a wrong draft fails its own job alone."""
     period = {"since": ASKED.since.isoformat(), "until": ASKED.until.isoformat()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rules.catalog import KINDS, default_catalog, parse_catalog, parse_files
+from rules.catalog import KINDS, default_catalog, parse_catalog, parse_files, widened
 from rules.detectors import WINDOW_DETECTORS, in_scope
 from rules.gate import admit
 from rules.model import Finding, InvalidRule, Rule
@@ -131,6 +131,30 @@ def test_overriding_reaches_through() -> None:
     )
     about = ("meter", "G4", "household", "D01", "M-7")
     assert [name for name, rule in rules.items() if rule.covers(*about)] == ["one"]
+
+
+def test_an_area_takes_in_the_districts_below_it() -> None:
+    """A rule for a city looks at its districts, one that overrides it there alone at its own; versions stay."""
+    text = '[rule.{0}]\nkind = "micro_leak"\nWORDS{1}[rule.{0}.scope]\nareas = ["{2}"]\n'.replace("WORDS", WORDS)
+    written = parse_catalog(text.format("city", "", "D0") + text.format("old_town", 'overrides = "city"\n', "D01"))
+    wide = widened(written, {"D0": frozenset({"D0", "D01", "D02"}), "D01": frozenset({"D01"})})
+    seen = {area: [name for name, one in wide.rules.items() if one.covers("meter", None, None, area)]
+            for area in ("D0", "D01", "D02", "D1")}  # fmt: skip
+    assert seen == {"D0": ["city"], "D01": ["old_town"], "D02": ["city"], "D1": []}
+    assert wide.digest == written.digest
+    assert wide.rules["city"].version == written.rules["city"].version
+
+
+def test_areas_that_meet_in_a_district_below_are_refused() -> None:
+    """Both rules and the district are named; a rule may not override one that it does not meet there either."""
+    text = '[rule.{0}]\nkind = "micro_leak"\nWORDS{1}[rule.{0}.scope]\nareas = ["{2}"]\n'.replace("WORDS", WORDS)
+    two = parse_catalog(text.format("city", "", "D0") + text.format("old_town", "", "D01"))
+    with pytest.raises(InvalidRule, match=r"rules city and old_town: .*overlap \(scope.areas = D01\)"):
+        widened(two, {"D0": frozenset({"D0", "D01"})})
+    assert len(widened(two, {"D0": frozenset({"D0", "D02"})}).rules) == 2
+    apart = parse_catalog(text.format("city", "", "D0") + text.format("old_town", 'overrides = "city"\n', "D01"))
+    with pytest.raises(InvalidRule, match="rule old_town: overrides = 'city': their scopes have no device in common"):
+        widened(apart, {"D0": frozenset({"D0", "D02"})})
 
 
 def test_a_disabled_rule_is_as_if_it_were_not_there() -> None:
