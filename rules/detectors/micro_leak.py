@@ -151,14 +151,18 @@ def learnt_floors(rule: Rule, window: Window, devices: pl.Series) -> pl.DataFram
 
     `learnt_lh`: the floor of the first `learn_days`, when no pause in them proves that nothing flowed and it is not
     above `pilot_max_lh`; else 0. `young`: the records are shorter and show no such pause. `pilot`: the premises have a
-    pilot flame by their register of appliances.
+    pilot flame by their register of appliances. Where that register is known and has none, nothing is learnt and no
+    record is too young: what flows there from the first day on is no pilot's.
     """
+    has_pilot = pl.col("appliances").list.contains("pilot_flame")
     about = window.devices.filter(pl.col("device_id").is_in(devices.implode())).select(
-        "device_id", pl.col("appliances").list.contains("pilot_flame").fill_null(value=False).alias("pilot")
+        "device_id",
+        has_pilot.fill_null(value=False).alias("pilot"),
+        (~has_pilot).fill_null(value=False).alias("no_pilot"),
     )
     beginnings = window.beginnings
     if beginnings is None or beginnings.is_empty():
-        return about.with_columns(pl.lit(0.0).alias("learnt_lh"), pl.lit(value=False).alias("young"))
+        return about.select("device_id", pl.lit(0.0).alias("learnt_lh"), pl.lit(value=False).alias("young"), "pilot")
     starts = beginnings.group_by("device_id").agg(pl.col("from_at").min().alias("start_at"))
     learn = pl.duration(seconds=int(rule["learn_days"] * 86_400))
     first_weeks = (
@@ -182,7 +186,12 @@ def learnt_floors(rule: Rule, window: Window, devices: pl.Series) -> pl.DataFram
     return (
         about.join(floors, on="device_id", how="left")
         .join(length, on="device_id", how="left")
-        .select("device_id", known.fill_null(0.0).alias("learnt_lh"), young.alias("young"), "pilot")
+        .select(
+            "device_id",
+            pl.when("no_pilot").then(0.0).otherwise(known.fill_null(0.0)).alias("learnt_lh"),
+            (young & ~pl.col("no_pilot")).alias("young"),
+            "pilot",
+        )
     )
 
 

@@ -75,11 +75,11 @@ SELECT r.device_id, r.at, coalesce(r.index_ml, -1), r.flags, coalesce(r.status, 
 FROM unnest($1::int[]) AS wanted (device_id)
 LEFT JOIN installation i ON i.device_id = wanted.device_id AND i.removed_at IS NULL
 CROSS JOIN LATERAL (
-    SELECT min(d.day) AS day FROM reading_daily d
-    WHERE d.device_id = wanted.device_id AND (i.installed_at IS NULL OR d.day >= date_trunc('day', i.installed_at, 'UTC'))
+    SELECT f.at FROM reading f
+    WHERE f.device_id = wanted.device_id AND f.at >= coalesce(i.installed_at, '-infinity')
+    ORDER BY f.at LIMIT 1
 ) first
-JOIN reading r ON r.device_id = wanted.device_id AND r.at >= greatest(first.day, i.installed_at)
-     AND r.at < greatest(first.day, i.installed_at) + $2::interval + interval '1 day'
+JOIN reading r ON r.device_id = wanted.device_id AND r.at >= first.at AND r.at < first.at + $2::interval + interval '1 day'
 WHERE r.index_ml IS NOT NULL;
 
 -- window_reports(device_ids, since, until) --

@@ -61,6 +61,15 @@ def test_a_registered_pilot_flame_explains_a_small_floor() -> None:
     assert len(found("micro_leak", window(hourly(leaky(QUIET_DAY, 60) * 6), appliances=known))) == 1
 
 
+def test_a_home_known_to_have_no_pilot_flame_is_judged_from_its_first_day() -> None:
+    """Where the register is known and has no pilot, nothing is learnt: what never stops there is a leak."""
+    known = ["hob", "water_heater"]
+    for first_days in (6, 16):
+        beginning = hourly(PILOT_DAY * first_days)
+        (leak,) = found("micro_leak", window(hourly(PILOT_DAY * 6), beginning=beginning, appliances=known))
+        assert leak.value == pytest.approx(20.0)
+
+
 def test_only_homes_without_a_pause_need_their_beginning() -> None:
     """A home with quiet nights costs no look at its first weeks."""
     rules = [RULES["micro_leak"]]
