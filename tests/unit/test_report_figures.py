@@ -34,7 +34,15 @@ def test_counts_of_several_queries_make_one_line() -> None:
         {"begins_on": JANUARY, "part": "D01", "planned": 4, "planned_visited": 3, "planned_entered": 1},
         {"begins_on": JANUARY, "part": "D01", "visited": 3, "entered": 1},
     ]
-    hazard = {"grade": 1, "code": "leak", "found": 2, "rectified": 1, "rectified_on_time": 0, "overdue": 1}
+    hazard = {
+        "grade": 1,
+        "code": "leak",
+        "found": 2,
+        "notified": 2,
+        "rectified": 1,
+        "rectified_on_time": 0,
+        "overdue": 1,
+    }
     report = report_of(ReportQuery(year=2026, by="district"), rows, [hazard | {"begins_on": JANUARY, "part": "D02"}])
     first, second = report.lines
     assert (first.part, first.completion_rate, first.entry_rate, first.coverage_rate) == ("D01", 0.75, 0.3333, None)
