@@ -12,11 +12,24 @@ from functools import partial
 
 import asyncpg
 
-from rules import absence, assertions, changes, evaluation, frames, instants, lifecycle, store, watch_store, watching
+from rules import (
+    absence,
+    assertions,
+    changes,
+    evaluation,
+    flooding,
+    frames,
+    instants,
+    lifecycle,
+    store,
+    watch_store,
+    watching,
+)
 from rules.catalog import Catalog
 from rules.changes import key_of
 from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
+from rules.gate import admit
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
 
@@ -189,6 +202,7 @@ async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: 
             return Done()
         written = await take_inspections(conn, catalog, now)
         written += await _end_silences(conn, catalog, now)
+        written += await _floods(conn, catalog, now, guard)
         written += await _quiet_buildings(conn, catalog, now)
         written += await _end_unrepeated(conn, catalog, now)
         silences, more = await _find_silences(conn, catalog, listening, now, guard)
@@ -209,8 +223,19 @@ async def take_inspections(conn: asyncpg.Connection, catalog: Catalog, now: date
 
 
 async def _end_silences(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
-    rule_ids = [rule.rule_id for rule in catalog.of_family("absence")]
+    rule_ids = [rule.rule_id for rule in catalog.of_kind("device_silent", "gateway_silent", "cell_silent")]
     found = [Cleared(rule_id, subject, now) for rule_id, subject in await store.heard_again(conn, rule_ids)]
+    return await save_found(conn, catalog, found, now)
+
+
+async def _floods(conn: asyncpg.Connection, catalog: Catalog, now: datetime, guard: Guard) -> tuple[int, ...]:
+    """Gateways that flood, and alerts of floods that are over."""
+    rules = catalog.of_kind("gateway_flood")
+    over = await watch_store.floods_over(conn, [rule.rule_id for rule in rules]) if rules else []
+    found: list[Finding | Cleared] = [Cleared(rule_id, subject, now) for rule_id, subject in over]
+    for rule in rules:
+        floods = await watch_store.flooding_gateways(conn, rule.rule_id)
+        found += admit(rule, guard.run(rule, partial(flooding.gateway_flood, rule, floods, now), []))
     return await save_found(conn, catalog, found, now)
 
 

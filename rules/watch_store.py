@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from rules.flooding import Flooding
 from rules.topology import Count, Spot
 from sql import queries
 
@@ -141,6 +142,17 @@ async def refold_watches(conn: asyncpg.Connection, from_subject: str, to_subject
 async def unfold_watches(conn: asyncpg.Connection, subject: str, at: datetime) -> None:
     """Let what was folded into an incident be looked at for itself, now."""
     await conn.execute(*queries["unfold_watches"].bind(subject=subject, at=at))
+
+
+async def flooding_gateways(conn: asyncpg.Connection, rule_id: str) -> list[Flooding]:
+    """Registered gateways whose flood goes on and that have no open alert for it."""
+    return [Flooding(**row) for row in await conn.fetch(*queries["flooding_gateways"].bind(rule_id=rule_id))]
+
+
+async def floods_over(conn: asyncpg.Connection, rule_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Rule and subject of open alerts about floods that are over."""
+    rows = await conn.fetch(*queries["floods_over"].bind(rule_ids=rule_ids))
+    return [(row["rule_id"], row["subject"]) for row in rows]
 
 
 async def shortest_interval(conn: asyncpg.Connection) -> float | None:

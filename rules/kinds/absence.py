@@ -1,4 +1,4 @@
-"""Kinds of the absence family: who has not been heard."""
+"""Kinds of the absence family: who has not been heard, or is heard late because a gateway floods."""
 
 from collections.abc import Mapping
 
@@ -49,5 +49,12 @@ KINDS: Mapping[str, Kind] = {
         ordered=(("share_end", "share_min"),),
         value_unit="devices",
         high_when="it is a district",
+    ),
+    "gateway_flood": Kind(
+        family="absence",
+        summary="A gateway has been above its rate limit for some time: what its devices say waits for its turn.",
+        parameters={
+            "lasting_min": Parameter("min", 10, 0, 10_080, "how long the flood must have gone on"),
+        },
     ),
 }

@@ -170,3 +170,22 @@ JOIN gateway_state s ON s.gateway_id = g.gateway_id
 LEFT JOIN alert a ON a.rule_id = ANY($2) AND a.subject = 'gateway:' || g.gateway_id AND a.state NOT IN ('verified', 'dismissed')
 WHERE x.code = ANY($1)
 GROUP BY x.district_id, x.code, x.name;
+
+-- flooding_gateways(rule_id) --
+-- Registered gateways whose flood goes on, over all lanes, without those that have an open alert for it.
+SELECT g.gateway_id, g.code, g.area, min(f.started_at) AS started_at, sum(f.held)::bigint AS held, max(f.limit_per_s) AS limit_per_s
+FROM gateway_flood f
+JOIN gateway g ON g.code = f.gateway
+JOIN district x ON x.code = g.area
+WHERE f.ended_at IS NULL AND NOT EXISTS (
+    SELECT FROM alert a
+    WHERE a.rule_id = $1 AND a.subject = 'gateway:' || g.gateway_id AND a.state NOT IN ('verified', 'dismissed'))
+GROUP BY g.gateway_id ORDER BY g.gateway_id;
+
+-- floods_over(rule_ids) --
+-- Open alerts about floods of gateways of which none goes on.
+SELECT a.rule_id, a.subject FROM alert a
+WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed')
+  AND NOT EXISTS (
+      SELECT FROM gateway g JOIN gateway_flood f ON f.gateway = g.code AND f.ended_at IS NULL
+      WHERE a.subject = 'gateway:' || g.gateway_id);

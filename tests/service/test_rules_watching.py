@@ -217,3 +217,56 @@ async def test_most_gateways_of_a_district_are_one_incident_too(
     states = await found(conn)
     assert (*cell, "verified") in states
     assert [row for row in states if row[2] == "open"] == [("gateway_silent", f"gateway:{ids[0]}", "open")]
+
+
+async def flood(conn: asyncpg.Connection, lane: str, gateway: str, minutes: float) -> None:
+    """A flood as ingest notes it, begun that long ago."""
+    await insert(
+        conn, "gateway_flood", "flood_id", lane=lane, gateway=gateway, started_at=ago(minutes=minutes), held=700
+    )
+
+
+async def test_a_flooding_gateway_is_an_alert_until_its_flood_ends(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Ten minutes of one flood; two lanes are one alert; being heard does not end it, only the last flood's end."""
+    await town.gateway_heard(ago(minutes=30))
+    code = await conn.fetchval("SELECT code FROM gateway WHERE gateway_id = $1", town.gateway_id)
+    await flood(conn, "D01", code, 9)
+    await flood(conn, "D01", "NOBODY", 60)
+    await tick(pool)
+    assert await found(conn) == []
+    await flood(conn, "D01-events", code, 11)
+    await tick(pool)
+    await town.gateway_heard(NOW)
+    await tick(pool, NOW + timedelta(minutes=1))
+    alert = ("gateway_flood", f"gateway:{town.gateway_id}")
+    assert await found(conn) == [(*alert, "open")]
+    row = await conn.fetchrow("SELECT severity, sentence, evidence FROM alert")
+    assert row["severity"] == "minor"
+    assert f"{code} has sent more than its limit since" in row["sentence"]
+    assert row["evidence"]["held"] == 1400
+    await conn.execute("UPDATE gateway_flood SET ended_at = $1 WHERE lane = 'D01'", NOW)
+    await tick(pool, NOW + timedelta(minutes=2))
+    assert await found(conn) == [(*alert, "open")]
+    await conn.execute("UPDATE gateway_flood SET ended_at = $1", NOW + timedelta(minutes=2))
+    await tick(pool, NOW + timedelta(minutes=3))
+    assert await found(conn) == [(*alert, "verified")]
+
+
+async def test_a_flood_that_a_person_closed_is_not_raised_again(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """The same flood stays answered, a new one is a new episode."""
+    code = await conn.fetchval("SELECT code FROM gateway WHERE gateway_id = $1", town.gateway_id)
+    await town.gateway_heard(ago(minutes=30))
+    await flood(conn, "D01", code, 20)
+    await tick(pool)
+    await conn.execute("UPDATE alert SET state = 'dismissed', closed_at = $1, cause = 'other'", NOW)
+    await tick(pool, NOW + timedelta(minutes=5))
+    alert = ("gateway_flood", f"gateway:{town.gateway_id}")
+    assert await found(conn) == [(*alert, "dismissed")]
+    await conn.execute("UPDATE gateway_flood SET ended_at = $1", NOW)
+    await flood(conn, "D01", code, -1)
+    await tick(pool, NOW + timedelta(minutes=20))
+    assert await found(conn) == [(*alert, "dismissed"), (*alert, "open")]
