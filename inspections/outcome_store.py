@@ -102,12 +102,6 @@ async def tried_since(conn: asyncpg.Connection, premises_id: int, at: datetime) 
     return [row["at"] for row in await conn.fetch(*queries["tried_since"].bind(premises_id=premises_id, at=at))]
 
 
-async def entered_since(conn: asyncpg.Connection, premises_id: int, at: datetime) -> bool:
-    """Whether somebody got in after a moment."""
-    found: bool = await conn.fetchval(*queries["entered_since"].bind(premises_id=premises_id, at=at))
-    return found
-
-
 async def shift_hours(conn: asyncpg.Connection) -> tuple[int, int]:
     """The hours between which anybody works, local; the whole day when nobody does."""
     row = await conn.fetchrow(*queries["shift_hours"].bind())
@@ -176,13 +170,6 @@ async def _settle_order(
         await conn.execute(
             *queries["date_hazards_back"].bind(
                 hazard_ids=list(decision.seen_again), found_at=reported.at, found_on=visited_on, zone=zone
-            )
-        )
-    if decision.entered:
-        said = f"somebody got in on {visited_on.isoformat()}"
-        await conn.execute(
-            *queries["end_access_cases"].bind(
-                premises_id=visit.premises_id, entered_at=reported.at, at=reported.received_at, said=said
             )
         )
     if decision.hazards:

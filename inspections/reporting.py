@@ -1,25 +1,25 @@
 """Takes a report from the door: decides what follows and writes all of it in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from inspections import outcome_store as store
+from inspections.access_cases import Try
 from inspections.access_rates import AccessRates
+from inspections.arrival_order import settle_cases
 from inspections.attempts import NextAttempt, advise, put_off
 from inspections.booking_store import leave_card
-from inspections.cases import load_cases
 from inspections.checklists import Answer, Checklists, check_answers, joined, load_checklists
 from inspections.cycle import Cycles, load_cycles
 from inspections.hazards import HazardCatalogue, load_hazards
 from inspections.model import Duty, Result
 from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
-from inspections.request_store import open_case
 from inspections.wallclock import local_day
 from sql import audit
 from sql.actor import Actor
@@ -107,15 +107,15 @@ async def report_outcome(
     decision = decide(
         result, findings, duties, known, visit.facts, visited_on, cycles, catalogue, planned_periodic=periodic
     )
-    follow, tried_at = _Follow(lacking), at
+    tried = None if decision.entered else Try(at, visit_id, result)
+    cases = await settle_cases(conn, visit, tried, at, cycles.no_access.attempts_max, params, received_at)
+    follow, tried_at = _Follow(lacking, cases=cases), at
     if not decision.entered:
         later = await store.tried_since(conn, visit.premises_id, at)
         tried_at = later[-1] if later else at  # reports come in any order: the newest try decides when the next is
         last_on = local_day(tried_at, params.zone)
         decision = decide(result, findings, duties, known, visit.facts, last_on, cycles, catalogue)
-        decision, follow = await _try_again(
-            conn, visit, result, at, later, decision, duties, cycles, params, rates, lacking
-        )
+        decision, follow = await _try_again(conn, visit, at, later, decision, duties, cycles, params, rates, follow)
     reported = store.Reported(
         client_id, result, at, received_at, note, body, actor.name,
         lists.version if details.answers is not None else None,
@@ -193,7 +193,6 @@ def _missing_evidence(
 async def _try_again(
     conn: asyncpg.Connection,
     visit: store.PlannedVisit,
-    result: Result,
     at: datetime,
     later: list[datetime],
     decision: Decision,
@@ -201,9 +200,9 @@ async def _try_again(
     cycles: Cycles,
     params: RosterParams,
     rates: AccessRates | None,
-    lacking: tuple[str, ...],
+    follow: _Follow,
 ) -> tuple[Decision, _Follow]:
-    """Nobody got in: another time of day and weekday, and a case after the last attempt or a refusal."""
+    """Nobody got in: another time of day and weekday."""
     earlier = await store.tried_in_a_row(conn, visit.premises_id, at)
     attempt = len(earlier) + 1
     advice = None
@@ -215,30 +214,4 @@ async def _try_again(
         )
         tried = [moment.astimezone(params.zone) for moment in (*earlier, at, *later)]
         advice = advise(cycles.no_access, tried, best, max(waiting))
-    cases = await _open_case(conn, visit, result, at, attempt + len(later), cycles, params)
-    return put_off(decision, duties, advice), _Follow(lacking, attempt, advice, cases)
-
-
-async def _open_case(
-    conn: asyncpg.Connection,
-    visit: store.PlannedVisit,
-    result: Result,
-    at: datetime,
-    attempt: int,
-    cycles: Cycles,
-    params: RosterParams,
-) -> list[int]:
-    """Open what a person must settle: entry refused, or nobody met at the last attempt."""
-    day: date = local_day(at, params.zone)
-    if result == "no_access" and attempt < cycles.no_access.attempts_max:
-        return []
-    if await store.entered_since(conn, visit.premises_id, at):
-        return []
-    title = (
-        f"entry refused on {day.isoformat()}"
-        if result == "refused"
-        else f"{attempt} visits in a row did not get in, the last on {day.isoformat()}"
-    )
-    catalogue = load_cases(params.cases_file)
-    case_id = await open_case(conn, catalogue, result, visit.premises_id, visit.area, title, "inspections", at)
-    return [] if case_id is None else [case_id]
+    return put_off(decision, duties, advice), replace(follow, attempt=attempt, advice=advice)

@@ -82,10 +82,6 @@ WITH ended AS (
 )
 INSERT INTO case_step (case_id, at, step, actor, note) SELECT case_id, $3, 'close', 'inspections', $4 FROM ended;
 
--- entered_since(premises_id, at) --
--- Whether somebody got in after a moment.
-SELECT EXISTS (SELECT FROM outcome WHERE premises_id = $1 AND entered AND at > $2);
-
 -- shift_hours() --
 -- The hours between which anybody works, local.
 SELECT extract(hour FROM min(shift_start))::int AS from_hour, ceil(extract(epoch FROM max(shift_end)) / 3600)::int AS to_hour
