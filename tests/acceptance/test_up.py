@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 180
+pytestmark = pytest.mark.xdist_group("demonstration")  # each takes the demonstration's port: one after the other
 
 
 @pytest.fixture

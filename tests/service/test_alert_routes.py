@@ -122,6 +122,7 @@ async def test_areas_limit_every_view_and_every_step(pool: asyncpg.Pool, desk: D
 
 async def test_one_alert_whole(pool: asyncpg.Pool, conn: asyncpg.Connection, desk: Desk, town: Town) -> None:
     """Timeline, evidence, readings around it, the door with its address, and the look recorded in the audit."""
+    await conn.execute("UPDATE premises SET appliances = '{hob}'")
     meter = await town.device("M-1")
     rows = hourly(NOW, [0, 10] * 72)
     await town.readings(meter, rows)
