@@ -12,6 +12,7 @@ from prometheus_client import disable_created_metrics
 
 from app.binding import Route
 from app.confirmation import Confirmation
+from app.dossier.collect import DossierDesk
 from app.dossier.routes import DossierRoutes
 from app.probes import Probes, missing_migrations
 from app.problems import UNREACHABLE
@@ -205,7 +206,7 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *IngestRoutes(pool).table(),
         *ProofRoutes(pool, settings.ingest.sources).table(),
         *CommandRoutes(pool, settings.commands).table(),
-        *DossierRoutes(pool, settings.dossier).table(),
+        *DossierRoutes(DossierDesk.of(pool, settings.dossier, settings.evidence, settings.roster)).table(),
         *PaperRoutes(pool, settings.roster).table(),
         *ReportRoutes(pool, settings.roster).table(),
         *InspectionRoutes(pool, settings.roster).table(),

@@ -7,6 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from inspections.objects import ObjectsUnreachable
 from sql.errors import Conflict, NotFound
 
 UNREACHABLE = (
@@ -98,6 +99,8 @@ def problem_of(error: BaseException) -> Problem | None:
             )
         case web.HTTPException():
             return _from_aiohttp(error)
+        case ObjectsUnreachable():
+            return Problem(503, "The store of evidence is not reachable; try again.", headers={"Retry-After": "5"})
         case _ if isinstance(error, UNREACHABLE):
             return Problem(503, "The database is not reachable; try again.", headers={"Retry-After": "2"})
     return None

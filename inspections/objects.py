@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -23,6 +24,10 @@ class EvidenceParams(BaseModel):
     per_visit_max: int = Field(40, ge=1, le=1000, description="Most files of one visit.")
 
 
+class ObjectsUnreachable(Exception):
+    """Folder or bucket cannot be written or read now: whether an object is there is not known."""
+
+
 class Objects:
     """Write and read whole objects; what is written is never changed, its key says what it is (SHA-256)."""
 
@@ -31,13 +36,21 @@ class Objects:
         self._opened: LocalStore | S3Store | None = None
 
     async def put(self, key: str, content: bytes) -> None:
-        """Store an object; the same key again is the same content."""
-        await obstore.put_async(self._store(), key, content)
+        """Store an object; the same key again is the same content. Raises ObjectsUnreachable."""
+        try:
+            await obstore.put_async(self._store(), key, content)
+        except (BaseError, OSError) as error:
+            raise ObjectsUnreachable(f"evidence cannot be stored: {error}") from error
 
     async def get(self, key: str) -> bytes:
-        """Read an object; raises FileNotFoundError."""
-        found = await obstore.get_async(self._store(), key)
-        return bytes(await found.bytes_async())
+        """Read an object; raises FileNotFoundError, or ObjectsUnreachable."""
+        try:
+            found = await obstore.get_async(self._store(), key)
+            return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise ObjectsUnreachable(f"evidence cannot be read: {error}") from error
 
     def _store(self) -> LocalStore | S3Store:
         """Opened at the first use, so that nothing is created where nothing is kept."""

@@ -871,6 +871,8 @@ CREATE TABLE hazard (
 CREATE INDEX hazard_premises_idx ON hazard (premises_id);
 -- serves: figures by period
 CREATE INDEX hazard_found_idx ON hazard (found_at);
+-- serves: what a visit found
+CREATE INDEX hazard_outcome_idx ON hazard (outcome_id);
 ALTER TABLE duty ADD CONSTRAINT duty_hazard_fkey FOREIGN KEY (hazard_id) REFERENCES hazard;
 ALTER TABLE duty ADD CONSTRAINT duty_outcome_fkey FOREIGN KEY (outcome_id) REFERENCES outcome;
 
@@ -1111,6 +1113,8 @@ CREATE TABLE outcome_conflict (
 );
 -- serves: the list of a state, oldest first
 CREATE INDEX outcome_conflict_state_idx ON outcome_conflict (state, conflict_id);
+-- serves: what conflicts there were about a visit, in dossiers
+CREATE INDEX outcome_conflict_visit_idx ON outcome_conflict (visit_id) WHERE visit_id IS NOT NULL;
 
 -- Hazard step: the timeline of a hazard after it was found. Rows are only ever added.
 CREATE TABLE hazard_step (
@@ -1375,6 +1379,8 @@ CREATE TABLE audit_entry (
     details   jsonb NOT NULL,
     digest    bytea NOT NULL                             -- SHA-256 of the previous digest and this row's content
 );
+-- serves: what the audit says of a thing, in dossiers
+CREATE INDEX audit_entry_subject_idx ON audit_entry (subject, audit_id);
 
 -- ============================================================================ storage for years (written by: ingest)
 

@@ -18,7 +18,7 @@ from app.commands.terminal import (
     write_file,
 )
 from app.dossier.archive import verify_archive
-from app.dossier.collect import alert_dossier, premises_dossier
+from app.dossier.collect import Dossier, DossierDesk, alert_dossier, premises_dossier
 from app.dossier.keys import NoKey, new_signing_key, public_pem, read_public
 from app.settings import Settings
 
@@ -32,30 +32,42 @@ OutputOption = Annotated[Path, typer.Option(help="Where the archive goes.")]
 def dossier_premises(
     context: typer.Context, code: Annotated[str, typer.Argument(help="Code of the premises.")], output: OutputOption
 ) -> None:
-    """Write all that is known of a household: readings, alerts, visits, hazards, requests, cases, audit. Audited.
+    """Write all that is known of a household: readings, alerts, visits, photos, hazards, requests, cases. Audited.
 
+    Evidence that the archive had to go without is named, here and in it.
     Exit codes: 0 written, 1 no such premises or no signing key, 2 wrong usage or settings.
     """
 
-    async def work(pool: asyncpg.Pool, settings: Settings) -> bytes:
-        return await premises_dossier(pool, code, settings.dossier.key(), console_actor())
+    async def work(pool: asyncpg.Pool, settings: Settings) -> Dossier:
+        return await premises_dossier(_desk(pool, settings), code, console_actor())
 
-    write_file(with_pool(context, work), output)
+    _write(with_pool(context, work), output)
 
 
 @dossier.command("alert")
 def dossier_alert(
     context: typer.Context, alert_id: Annotated[int, typer.Argument(help="The alert.")], output: OutputOption
 ) -> None:
-    """Write all that is known of an incident: timeline, evidence, readings around it, visits, commands, audit. Audited.
+    """Write all that is known of an incident: timeline, readings around it, visits, photos, commands, audit. Audited.
 
+    Evidence that the archive had to go without is named, here and in it.
     Exit codes: 0 written, 1 no such alert or no signing key, 2 wrong usage or settings.
     """
 
-    async def work(pool: asyncpg.Pool, settings: Settings) -> bytes:
-        return await alert_dossier(pool, alert_id, settings.dossier.key(), console_actor())
+    async def work(pool: asyncpg.Pool, settings: Settings) -> Dossier:
+        return await alert_dossier(_desk(pool, settings), alert_id, console_actor())
 
-    write_file(with_pool(context, work), output)
+    _write(with_pool(context, work), output)
+
+
+def _desk(pool: asyncpg.Pool, settings: Settings) -> DossierDesk:
+    return DossierDesk.of(pool, settings.dossier, settings.evidence, settings.roster)
+
+
+def _write(made: Dossier, output: Path) -> None:
+    write_file(made.archive, output)
+    for sentence in made.lacking:
+        say(sentence)
 
 
 @dossier.command("verify")
@@ -64,9 +76,9 @@ def dossier_verify(
     key: Annotated[Path, typer.Option(help="Public key (PEM) of who made it, not the one inside the archive.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check that an archive is whole, unaltered and signed by a key. Needs no database.
+    """Check that an archive is whole, unaltered and signed by a key, and which evidence it lacks. Needs no database.
 
-    Exit codes: 0 whole, 1 altered or not signed by this key, 2 wrong usage.
+    Exit codes: 0 whole, 1 altered or not signed by this key, 2 wrong usage, 3 whole, and it says that evidence lacks.
     """
     try:
         verdict = verify_archive(file.read_bytes(), read_public(key.read_bytes()))
@@ -75,12 +87,24 @@ def dossier_verify(
     except NoKey as error:
         raise WentWrong(f"{key}: {error}") from error
     if as_json:
-        show_json({"whole": not verdict.faults, "faults": verdict.faults, "manifest": verdict.manifest})
+        show_json(
+            {
+                "whole": not verdict.faults,
+                "faults": verdict.faults,
+                "lacking": verdict.lacking,
+                "manifest": verdict.manifest,
+            }
+        )
     elif not verdict.faults:
-        facts = [(name, value) for name, value in verdict.manifest.items() if name != "files"]
-        show_table(f"{file}: whole and signed", ["fact", "value"], [*facts, ("files", len(verdict.manifest["files"]))])
+        facts = [(name, value) for name, value in verdict.manifest.items() if name not in {"files", "evidence"}]
+        counts = [(name, len(verdict.manifest.get(name, []))) for name in ("files", "evidence")]
+        show_table(f"{file}: whole and signed", ["fact", "value"], [*facts, *counts])
     if verdict.faults:
         raise WentWrong("; ".join(verdict.faults))
+    for sentence in verdict.lacking:
+        say(sentence)
+    if verdict.lacking:
+        raise typer.Exit(3)
 
 
 @dossier.command("public-key")

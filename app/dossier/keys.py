@@ -23,6 +23,12 @@ class DossierParams(BaseModel):
     signing_key: SecretStr | None = Field(
         None, description="Key that signs dossiers (`gaswarden dossier new-key`); unset: no dossier is made."
     )
+    evidence_bytes_max: int = Field(
+        268_435_456,
+        ge=0,
+        le=1_073_741_824,
+        description="Most bytes of evidence in one dossier; what does not fit is named as left out.",
+    )
 
     @field_validator("signing_key")
     @classmethod

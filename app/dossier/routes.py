@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
 from aiohttp import web
 
-from app.dossier.collect import alert_dossier, premises_dossier
-from app.dossier.keys import DossierParams, public_pem
+from app.dossier.collect import DossierDesk, alert_dossier, premises_dossier
+from app.dossier.keys import public_pem
 from sql.actor import Actor
 
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
@@ -15,11 +14,10 @@ _ADMINISTRATORS = frozenset({"administrator"})
 
 
 class DossierRoutes:
-    """Handlers over a pool."""
+    """Handlers over a desk that makes dossiers."""
 
-    def __init__(self, pool: asyncpg.Pool, params: DossierParams) -> None:
-        self._pool = pool
-        self._params = params
+    def __init__(self, desk: DossierDesk) -> None:
+        self._desk = desk
 
     def table(self) -> list[Route]:
         """Method, path, roles and handler of each route."""
@@ -31,15 +29,15 @@ class DossierRoutes:
 
     async def key(self) -> web.Response:
         """The public key that verifies dossiers, as PEM."""
-        return web.Response(body=public_pem(self._params.key()), content_type="application/x-pem-file")
+        return web.Response(body=public_pem(self._desk.params.key()), content_type="application/x-pem-file")
 
     async def premises(self, code: str, actor: Actor) -> web.Response:
-        """Everything known of a household as a signed archive; audited."""
-        return _zip(await premises_dossier(self._pool, code, self._params.key(), actor), "premises")
+        """Everything known of a household as a signed archive, its photos too; audited."""
+        return _zip((await premises_dossier(self._desk, code, actor)).archive, "premises")
 
     async def alert(self, alert_id: int, actor: Actor) -> web.Response:
-        """Everything known of an incident as a signed archive; audited."""
-        return _zip(await alert_dossier(self._pool, alert_id, self._params.key(), actor), f"alert-{alert_id}")
+        """Everything known of an incident as a signed archive, its photos too; audited."""
+        return _zip((await alert_dossier(self._desk, alert_id, actor)).archive, f"alert-{alert_id}")
 
 
 def _zip(content: bytes, name: str) -> web.Response:

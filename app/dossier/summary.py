@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from app.dossier.archive import About
+from app.dossier.archive import About, Item
 
 _ROWS_SHOWN = 500
 _STYLE = (
@@ -17,11 +18,13 @@ _STYLE = (
 )
 
 
-def summary_page(about: About, parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def summary_page(about: About, parts: Mapping[str, Sequence[Mapping[str, Any]]], evidence: Sequence[Item] = ()) -> str:
     """Every part as a table; a long one is cut, and says so: the JSON beside holds all of it."""
     title = escape(f"Dossier: {about.kind} {about.subject}")
     made = escape(f"made at {about.made_at.isoformat(timespec='seconds')} by {about.made_by}; times in UTC")
     body = "".join(_part(name, rows) for name, rows in parts.items())
+    if evidence:
+        body = _part("files_of_evidence", [asdict(item) for item in evidence]) + body
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>"

@@ -66,9 +66,27 @@ JOIN inspector i ON i.inspector_id = vv.inspector_id WHERE v.premises_id = $1 OR
 SELECT to_jsonb(o) || jsonb_build_object('inspector', i.code) AS known
 FROM outcome o JOIN inspector i USING (inspector_id) WHERE o.premises_id = $1 ORDER BY o.outcome_id;
 
+-- dossier_premises_reports_in_conflict(premises_id) --
+-- Reports from offline about its visits that could not be taken as they stood, and what was decided.
+SELECT to_jsonb(k) - 'digest' AS known
+FROM outcome_conflict k JOIN visit v USING (visit_id) WHERE v.premises_id = $1 ORDER BY k.conflict_id;
+
+-- dossier_premises_evidence(premises_id) --
+-- Files of its visits: photos, signatures, documents.
+SELECT to_jsonb(e) || jsonb_build_object('sha256', encode(e.sha256, 'hex')) AS known
+FROM visit v JOIN evidence e USING (visit_id) WHERE v.premises_id = $1 ORDER BY e.evidence_id;
+
+-- dossier_premises_notice_cards(premises_id) --
+-- Cards that were left at the door; not their tokens.
+SELECT to_jsonb(n) - 'token_hash' AS known FROM notice_card n WHERE n.premises_id = $1 ORDER BY n.expires_at, n.card_no;
+
 -- dossier_premises_hazards(premises_id) --
 -- What was found.
 SELECT to_jsonb(h) AS known FROM hazard h WHERE h.premises_id = $1 ORDER BY h.hazard_id;
+
+-- dossier_premises_hazard_steps(premises_id) --
+-- What was done about it.
+SELECT to_jsonb(s) AS known FROM hazard_step s JOIN hazard h USING (hazard_id) WHERE h.premises_id = $1 ORDER BY s.step_id;
 
 -- dossier_premises_requests(premises_id) --
 -- What residents asked for.
@@ -161,11 +179,27 @@ JOIN roster ro ON ro.roster_id = v.roster_id JOIN inspector i ON i.inspector_id 
 SELECT DISTINCT to_jsonb(o) AS known
 FROM duty d JOIN visit_duty vd USING (duty_id) JOIN outcome o ON o.visit_id = vd.visit_id WHERE d.alert_id = $1;
 
+-- dossier_alert_evidence(alert_id) --
+-- Files of those visits.
+SELECT to_jsonb(e) || jsonb_build_object('sha256', encode(e.sha256, 'hex')) AS known
+FROM evidence e
+WHERE e.visit_id IN (SELECT vd.visit_id FROM duty d JOIN visit_duty vd USING (duty_id) WHERE d.alert_id = $1)
+ORDER BY e.evidence_id;
+
 -- dossier_alert_hazards(alert_id) --
 -- What those visits found.
 SELECT DISTINCT to_jsonb(h) AS known
 FROM duty d JOIN visit_duty vd USING (duty_id) JOIN outcome o ON o.visit_id = vd.visit_id
 JOIN hazard h ON h.outcome_id = o.outcome_id WHERE d.alert_id = $1;
+
+-- dossier_alert_hazard_steps(alert_id) --
+-- What was done about those.
+SELECT to_jsonb(s) AS known
+FROM hazard_step s
+WHERE s.hazard_id IN (
+    SELECT h.hazard_id FROM duty d JOIN visit_duty vd USING (duty_id) JOIN outcome o ON o.visit_id = vd.visit_id
+    JOIN hazard h ON h.outcome_id = o.outcome_id WHERE d.alert_id = $1)
+ORDER BY s.step_id;
 
 -- dossier_alert_commands(alert_id) --
 -- Valve commands because of it.
