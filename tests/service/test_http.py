@@ -1,5 +1,6 @@
 """HTTP over a real database: who may call what, and how every refusal is told."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -280,12 +281,13 @@ async def test_request_id_is_kept_or_made(call: Call) -> None:
 
 
 async def test_probes_answer_without_token(client: TestClient[Any, Any]) -> None:
-    """Alive, ready and metrics are open, and ready names what it looked at."""
+    """Alive, ready and metrics are open, and ready names what it looked at and which process answers."""
     async with client.get("/healthz") as response:
         assert response.status == 200
     async with client.get("/readyz") as response:
         body = await response.json()
         assert (response.status, set(body["checks"])) == (200, {"database", "migrations"})
+        assert body["process"] == os.getpid()
     async with client.get("/metrics") as response:
         assert 'gaswarden_http_requests_total{method="GET",route="/healthz",status="200"}' in await response.text()
 

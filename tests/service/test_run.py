@@ -12,7 +12,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from app.demo.stage import Servers, StageError, run_services
 from tests.servers import Broker, Database
 
 REPOSITORY = Path(__file__).parents[2]
@@ -158,6 +161,22 @@ async def test_wrong_settings_exit_2(db: Database) -> None:
         code, _, err = await ended(process)
     assert code == 2
     assert "there is no service htpp" in err
+
+
+async def test_a_stranger_on_the_port_is_not_taken_for_the_services(db: Database, tmp_path: Path) -> None:
+    """Who holds the port may say that it is ready: the demonstration says that its own services could not listen."""
+
+    async def ready(_request: web.Request) -> web.Response:
+        return web.json_response({"ready": True, "process": os.getpid()})
+
+    application = web.Application()
+    application.router.add_get("/readyz", ready)
+    async with TestServer(application) as stranger:
+        assert stranger.port is not None
+        servers = Servers(db.url, db.admin_url, "mqtt://127.0.0.1:1", None)
+        with pytest.raises(StageError, match=f"http cannot listen on 127.0.0.1:{stranger.port}"):
+            async with run_services(servers, stranger.port, tmp_path / "services.log", ("http",)):
+                pass
 
 
 async def test_probes_have_their_own_port(db: Database) -> None:
