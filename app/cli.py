@@ -13,16 +13,17 @@ from app.commands import (
     backtest,
     campaign,
     commanding,
+    contacts,
     decode,
     desk,
     dossiers,
     gateways,
     history,
     moving_in,
+    on_duty,
     people,
     printing,
     proof,
-    reaching,
     reports,
     roster_days,
     rules,
@@ -100,8 +101,8 @@ cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")
 cli.add_typer(people.account, name="account")
-cli.add_typer(reaching.contact, name="contact")
-cli.add_typer(reaching.rota, name="rota")
+cli.add_typer(contacts.contact, name="contact")
+cli.add_typer(on_duty.rota, name="rota")
 cli.add_typer(people.audit_commands, name="audit")
 
 

@@ -1,111 +1,24 @@
-"""`gaswarden alerts`: what is open, one alert whole, steps, hand-over, and a watch on what happens."""
+"""`gaswarden alerts`: one alert whole, steps and hand-over; the list is in alert_listing."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import asyncpg
 import typer
-from pydantic import BaseModel, ValidationError
 
-from app.commands.terminal import JsonOption, console_actor, say, show_json, show_table, with_pool
+from app.commands.alert_listing import list_alerts, show_alerts
+from app.commands.terminal import JsonOption, checked, console_actor, say, show_json, show_table, with_pool
 from app.settings import Settings
 from rules.lifecycle import CAUSES, STEPS
-from rules.pages import AcknowledgeBody, AlertPage, AlertQuery, AlertRow, AlertWhole, OwnerBody, StepBody, StepDone
+from rules.pages import AcknowledgeBody, AlertWhole, OwnerBody, StepBody, StepDone
 from rules.routes import AlertRoutes
-from rules.stream import Cursor, read_page
-from sql import queries
 
-alerts = typer.Typer(invoke_without_command=True, help="Alerts: list, show, watch, acknowledge, step, hand over.")
-_LOOK_S = 1.0
-Model = TypeVar("Model", bound=BaseModel)
-
-
-@alerts.callback()
-def show_alerts(
-    context: typer.Context,
-    state: Annotated[
-        list[str] | None, typer.Option(help="`open`, `closed` or a state; repeat for more. Default: open.")
-    ] = None,
-    severity: Annotated[list[str] | None, typer.Option(help="critical, major, minor or info; repeat for more.")] = None,
-    area: Annotated[list[str] | None, typer.Option(help="District, with those below it; repeat for more.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Only of this rule.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
-    text: Annotated[str | None, typer.Option(help="Part of the sentence, or a device or door code.")] = None,
-    older_than_min: Annotated[float | None, typer.Option(help="Raised at least so many minutes ago.")] = None,
-    unowned: Annotated[bool, typer.Option("--unowned", help="Only those without an owner.")] = False,
-    overdue: Annotated[bool, typer.Option("--overdue", help="Only those with a missed deadline.")] = False,
-    after: Annotated[int | None, typer.Option(help="Go on after this alert: the last one of the page before.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Most alerts shown.")] = 50,
-    watch: Annotated[bool, typer.Option("--watch", help="Then print every step as it happens, until Ctrl-C.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List alerts, newest first, with what is due next; an overdue deadline ends in `!`.
-
-    Exit codes: 0 listed, 1 the database does not answer, 2 wrong usage or settings.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    given = {
-        "state": state or ["open"], "severity": severity or [], "area": area or [], "rule": rule, "owner": owner,
-        "text": text, "older_than_min": older_than_min, "unowned": unowned or None, "overdue": overdue or None,
-        "after": after, "limit": limit,
-    }  # fmt: skip
-    query = checked(AlertQuery, given)
-
-    async def read(pool: asyncpg.Pool, _settings: Settings) -> None:
-        page = await AlertRoutes(pool).alerts(query, console_actor())
-        _show_page(page, as_json=as_json)
-        if watch:
-            await _watch(pool, as_json=as_json)
-
-    with_pool(context, read)
-
-
-def checked(model: type[Model], given: dict[str, Any]) -> Model:
-    """Values from the command line as a model; raises typer.BadParameter naming the value at fault."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        words = fault["msg"].replace("Input should be", "must be")
-        raise typer.BadParameter(f"{where}: {words}") from None
-
-
-def _show_page(page: AlertPage, *, as_json: bool) -> None:
-    if as_json:
-        show_json([one.model_dump(mode="json") for one in page.items])
-        return
-    columns = ["alert", "severity", "state", "area", "door", "device", "raised", "due", "owner", "sentence"]
-    show_table("Alerts", columns, [_line(one) for one in page.items])
-    if page.next is not None:
-        say(f"there are more: --after {page.next}")
-
-
-def _line(one: AlertRow) -> tuple[object, ...]:
-    due = f"{one.due_stage} {one.due_at:%m-%d %H:%M}Z{'!' if one.overdue else ''}" if one.due_at else ""
-    state = f"{one.state}{f' (level {one.escalation})' if one.escalation else ''}{' silenced' if one.silenced else ''}"
-    raised = f"{one.raised_at:%m-%d %H:%M}Z"
-    where = one.premises or one.building or one.gateway or one.compound or one.district
-    return one.alert_id, one.severity, state, one.area, where, one.device, raised, due, one.owner, one.sentence
-
-
-async def _watch(pool: asyncpg.Pool, *, as_json: bool) -> None:
-    """Print steps as they are committed; misses none."""
-    cursor = Cursor(await pool.fetchval(*queries["current_snapshot"].bind()))
-    say("watching; Ctrl-C ends it")
-    while True:
-        page = await read_page(pool, cursor, None)
-        cursor = page.cursor
-        for row, _ in page.steps:
-            if as_json:
-                show_json(dict(row))
-                continue
-            what = f"{row['alert_id']:>6}  {row['severity']:<8}  {row['step']:<14}"
-            typer.echo(f"{row['at']:%H:%M:%S}  {what}  {row['actor']}: {row['sentence']}")
-        if not page.more:
-            await asyncio.sleep(_LOOK_S)
+alerts = typer.Typer(
+    invoke_without_command=True,
+    help="Alerts: list, show, watch, acknowledge, step, hand over. Without a command: the open ones.",
+)
+alerts.callback()(show_alerts)
+alerts.command("list")(list_alerts)
 
 
 @alerts.command("show")

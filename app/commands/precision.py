@@ -6,8 +6,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from app.commands.alerts import checked
-from app.commands.terminal import JsonOption, console_actor, show_json, show_table, with_pool
+from app.commands.terminal import JsonOption, checked, console_actor, show_json, show_table, with_pool
 from app.settings import Settings
 from rules.precision_pages import PrecisionQuery, PrecisionRow
 from rules.precision_routes import PrecisionRoutes

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +28,7 @@ from sql.actor import Actor
 from sql.pool import prepare_connection
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 console = Console()
 error_console = Console(stderr=True)
@@ -120,6 +122,17 @@ def with_pool(context: typer.Context, work: Callable[[asyncpg.Pool, Settings], A
     return asyncio.run(run())
 
 
+def checked(model: type[Model], given: Mapping[str, Any]) -> Model:
+    """Values from the command line as a model; raises typer.BadParameter naming the value at fault."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        words = fault["msg"].replace("Input should be", "must be")
+        raise typer.BadParameter(f"{where}: {words}") from None
+
+
 def as_date(text: str | None) -> date | None:
     """A day given as YYYY-MM-DD; raises typer.BadParameter."""
     try:
@@ -169,6 +182,18 @@ def _shown(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return "" if value is None else str(value)
+
+
+def show_rows(title: str, columns: Sequence[str], found: Sequence[BaseModel], *, as_json: bool) -> None:
+    """Print some values of models as a table, or the models whole as JSON; a list stands in one cell."""
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in found])
+    else:
+        show_table(title, columns, [[_cell(getattr(one, column)) for column in columns] for one in found])
+
+
+def _cell(value: object) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def write_file(content: bytes, output: Path | None) -> None:

@@ -253,3 +253,18 @@ async def test_the_desk_at_the_terminal(desk: AlertDesk, db: Database) -> None:
     assert "allowed from here: acknowledge, control, dismiss" in why
     assert (listed_code, [one["alert_id"] for one in json.loads(out)]) == (0, [alert_id])
     assert (shown, "Clock (regime china)" in clock, "Willow Court 1-101" in door) == (0, True, True)
+
+
+async def test_the_list_at_the_terminal_filters_as_over_http(desk: AlertDesk, db: Database) -> None:
+    """Owner, time and lateness fit or leave out; a page says how to go on; an unknown rule is refused by its name."""
+    first, second = await desk.raise_leak("LD-1"), await desk.raise_leak("LD-2", 40)
+    await desk.at(41).step(first, "acknowledge")
+    until = (NOW + timedelta(minutes=5)).isoformat()
+    owned, page, refused = await asyncio.gather(
+        gaswarden(db, "alerts", "list", "--json", "--until", until, "--owned", "--not-late", "--area", "D01"),
+        gaswarden(db, "alerts", "list", "--limit", "1"),
+        gaswarden(db, "alerts", "list", "--rule", "leak_alarms"),
+    )
+    assert (owned[0], [one["alert_id"] for one in json.loads(owned[1])]) == (0, [first])
+    assert (page[0], "LD-2" in page[1], "LD-1" in page[1], f"--after {second}" in page[2]) == (0, True, False, True)
+    assert (refused[0], "no rule leak_alarms" in refused[2]) == (1, True)
