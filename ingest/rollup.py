@@ -2,7 +2,8 @@
 
 In the Apache edition of TimescaleDB every batch that ingest commits is rolled up once, slot by slot, in order: hours
 and days its rows lie in are computed anew from all their readings, so late rows correct old buckets and repeating a
-batch changes nothing. In the community edition continuous aggregates do that, and this service retires only.
+batch changes nothing. In the community edition continuous aggregates do that; this service notes how far they have come
+and retires.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingest.refreshing import Looks
 from sql import queries
 
 log = structlog.get_logger()
@@ -77,9 +79,11 @@ async def run(pool: asyncpg.Pool, params: RollupParams) -> None:
     """Work until cancelled; survives restarts of the database (logged once lost, once back)."""
     failed = False
     retire_at_s = 0.0
+    looks = Looks()
     while True:
         try:
             done = await roll_up(pool, params)
+            await follow_refreshes(pool, looks)
             if time.monotonic() >= retire_at_s:
                 await retire(pool)
                 retire_at_s = time.monotonic() + params.retire_every_s
@@ -120,6 +124,30 @@ async def roll_up(pool: asyncpg.Pool, params: RollupParams) -> Done:
             )
         _LAG.set(await conn.fetchval(*queries["waiting_rollup_batches"].bind()))
         return total
+
+
+async def follow_refreshes(pool: asyncpg.Pool, looks: Looks) -> dict[str, int]:
+    """Community edition: move the cursors up to what refreshes of the daily aggregate have computed; returns them.
+
+    Where nobody registered a refresh policy, whoever refreshes is not known, and what is committed counts as computed.
+    """
+    async with pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        facts = await conn.fetchrow(*queries["storage_facts"].bind())
+        if facts["edition"] != "community":
+            return {}
+        await conn.execute(*queries["add_rollup_cursors"].bind())
+        newest = await conn.fetch(*queries["newest_batches"].bind())
+        batches = {row["slot"]: row["batch_id"] for row in newest if row["batch_id"] is not None}
+        refresh = await conn.fetchrow(*queries["daily_refresh"].bind())
+        if refresh is None:
+            held = batches
+        else:
+            held = looks.refreshed(refresh["began_at"])
+            if newest:
+                looks.note(newest[0]["seen_at"], batches)
+        for slot, batch_id in held.items():
+            await conn.execute(*queries["pass_rollup_cursor"].bind(slot=slot, batch_id=batch_id))
+        return held
 
 
 async def roll_up_slot(conn: asyncpg.Connection, params: RollupParams, slot: str) -> Done:

@@ -8,7 +8,7 @@ Every loop also polls, so a lost notification loses nothing.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from rules import clockwork, passes, store
 from rules.backtest_jobs import work_off_one
 from rules.catalog import Catalog
 from rules.daily import daily_pass
+from rules.day_passes import STREAM as DAYS
+from rules.day_passes import days_pass, rolled_up_slots
 from rules.passes import Done, Listening
 from rules.regime_store import DEFAULT as DEFAULT_REGIME
 from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes
@@ -162,6 +164,17 @@ async def run(
 
         return await _all_slots(pool, "readings", one)
 
+    async def days() -> Done:
+        rules = await book.current(pool)
+        async with pool.acquire() as conn:
+            await store.add_cursors(conn, DAYS)
+            slots = await rolled_up_slots(conn)
+
+        def one(slot: str) -> Awaitable[Done]:
+            return days_pass(pool, rules, slot, clock(), params.batches_max, params.devices_max, params.city_timezone)
+
+        return summed([await one(slot) for slot in slots])
+
     async def tick() -> Done:
         return await passes.tick(pool, await book.current(pool), silences, clock())
 
@@ -198,6 +211,9 @@ async def run(
             _loop("readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params),
             name="rules-readings",
         )
+        group.create_task(
+            _loop(DAYS, days, asyncio.Event(), params.poll_s, params.readings_pause_s, params), name="rules-days"
+        )
         group.create_task(_loop("daily", daily, asyncio.Event(), params.daily_poll_s, 0, params), name="rules-daily")
         group.create_task(
             _loop("clock", clockwork_pass, asyncio.Event(), params.clock_s, 0, params), name="rules-clock"
@@ -210,9 +226,12 @@ async def _all_slots(pool: asyncpg.Pool, stream: str, one: Callable[[str], Await
     async with pool.acquire() as conn:
         await store.add_cursors(conn, stream)
         slots = await store.waiting_slots(conn, stream)
-    done = [await one(slot) for slot in slots]
-    written = tuple(alert_id for part in done for alert_id in part.alert_ids)
-    return Done(sum(part.batches for part in done), written)
+    return summed([await one(slot) for slot in slots])
+
+
+def summed(parts: Sequence[Done]) -> Done:
+    """What the passes over some slots did together."""
+    return Done(sum(one.batches for one in parts), tuple(alert_id for one in parts for alert_id in one.alert_ids))
 
 
 async def _loop(

@@ -27,6 +27,7 @@ from rules import (
 )
 from rules.catalog import Catalog
 from rules.changes import key_of
+from rules.detectors import DAILY
 from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
 from rules.gate import admit
@@ -130,7 +131,10 @@ async def readings_pass(
     devices_max: int,
     zone: str = "UTC",
 ) -> Done:
-    """Evaluate the windows of the devices that a slot's next batches touched, `devices_max` at a time."""
+    """Evaluate the windows of the devices that a slot's next batches touched, `devices_max` at a time.
+
+    Rules about days follow the roll-up (rules/day_passes.py).
+    """
     async with pool.acquire() as conn, conn.transaction():
         cursor = await store.claim_cursor(conn, "readings", slot)
         if cursor is None:
@@ -138,10 +142,10 @@ async def readings_pass(
         batches = await store.reading_batches_after(conn, slot, cursor, batches_max)
         if not batches:
             return Done()
-        rules, guard = catalog.of_family("window"), Guard()
+        rules, guard = [rule for rule in catalog.of_family("window") if rule.kind not in DAILY], Guard()
         touched = [(row["device_ids"], row["first_at"], row["last_at"]) for row in batches if row["first_at"]]
         written: tuple[int, ...] = ()
-        reach = await _reach(conn, rules, touched)
+        reach = await reach_of(conn, rules, touched)
         for span in plan_spans(touched, lookback(rules), now, devices_max, reach):
             for part in rounds(await evaluate(conn, rules, span, zone, guard)):
                 written += await save_found(conn, catalog, part, now)
@@ -150,7 +154,7 @@ async def readings_pass(
         return Done(len(batches), written)
 
 
-async def _reach(
+async def reach_of(
     conn: asyncpg.Connection, rules: Iterable[Rule], touched: Iterable[tuple[Sequence[int], datetime, datetime]]
 ) -> dict[int, datetime]:
     """Devices of which data arrived about the time of an open alert, with the time from which it must be seen whole."""

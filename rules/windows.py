@@ -64,7 +64,8 @@ class Window:
     the moment). `until`: the end when newer data were left out on purpose, else None. `since`: where the window was
     cut, None when nothing older exists. `flows`: flow as devices measured it (FLOWS). `reports`: device time and
     arrival of reports (REPORTS). `days`: the last known register of UTC days, reaching further back (DAYS).
-    `beginnings`: pairs of the first weeks of some devices' records. `zone`: IANA name of the city's time zone.
+    `beginnings`: pairs of the first weeks of some devices' records. `closings`: where evidence starts anew (CLOSINGS);
+    days before it stay, since they say what is usual. `zone`: IANA name of the city's time zone.
     """
 
     devices: pl.DataFrame
@@ -76,6 +77,7 @@ class Window:
     reports: pl.DataFrame = field(default_factory=REPORTS.to_frame)
     days: pl.DataFrame = field(default_factory=DAYS.to_frame)
     beginnings: pl.DataFrame | None = None
+    closings: pl.DataFrame = field(default_factory=CLOSINGS.to_frame)
     zone: str = "UTC"
 
     def of_devices(self, device_ids: pl.Series) -> "Window":
@@ -100,6 +102,7 @@ class Window:
             pairs=_after(self.pairs, closings, "from_at"),
             flows=_after(self.flows, closings, "at"),
             reports=_after(self.reports, closings, "at"),
+            closings=closings.select(list(CLOSINGS)),
         )
 
 

@@ -395,9 +395,10 @@ CREATE INDEX foreign_arrival_order_idx ON foreign_arrival (slot, ordinal);
 
 -- ============================================================================ rules (written by: rules)
 
--- Cursor: the last batch of a slot that a stream has evaluated: events, windows of readings, reports as instants.
+-- Cursor: the last batch of a slot that a stream has evaluated: events, windows of readings, reports as instants, days as
+-- far as they are rolled up.
 CREATE TABLE rule_cursor (
-    stream    text NOT NULL CHECK (stream IN ('events', 'readings', 'instants')),
+    stream    text NOT NULL CHECK (stream IN ('events', 'readings', 'instants', 'days')),
     slot      text NOT NULL,
     batch_id  bigint NOT NULL,
     PRIMARY KEY (stream, slot)
@@ -1412,7 +1413,7 @@ CREATE TABLE reading_daily (
 );
 SELECT create_hypertable('reading_daily', 'day', chunk_time_interval => interval '30 days', create_default_indexes => false);
 
--- Roll-up cursor: the last batch of a slot whose readings are in reading_hourly and reading_daily.
+-- Roll-up cursor: the last batch of a slot whose readings are in reading_hourly and reading_daily, in both editions.
 CREATE TABLE rollup_cursor (
     slot      text PRIMARY KEY,
     batch_id  bigint NOT NULL
@@ -1468,11 +1469,11 @@ CREATE TABLE history_file (
     PRIMARY KEY (digest)
 );
 
--- Per slot, the last batch that every reader (rules: events and readings; roll-up) is past; 0 while one never read it.
+-- Per slot, the last batch that every reader (the four streams of rules; roll-up) is past; 0 while one never read it.
 CREATE FUNCTION batches_read(OUT slot text, OUT batch_id bigint) RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
     SELECT s.slot, least(
-        (SELECT CASE count(*) WHEN 3 THEN min(r.batch_id) ELSE 0 END FROM public.rule_cursor r WHERE r.slot = s.slot),
+        (SELECT CASE count(*) WHEN 4 THEN min(r.batch_id) ELSE 0 END FROM public.rule_cursor r WHERE r.slot = s.slot),
         CASE WHEN (SELECT e.edition FROM public.storage_edition e) = 'community' THEN 9223372036854775807
              ELSE coalesce((SELECT c.batch_id FROM public.rollup_cursor c WHERE c.slot = s.slot), 0) END)
     FROM (SELECT DISTINCT b.slot FROM public.batch b) s

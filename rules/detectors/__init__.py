@@ -25,7 +25,7 @@ from rules.gate import admit
 from rules.model import Finding, Rule, Scope
 from rules.windows import Window
 
-__all__ = ["WINDOW_DETECTORS", "closed_periods", "detect", "ended", "in_scope", "lookback_s"]
+__all__ = ["DAILY", "WINDOW_DETECTORS", "closed_periods", "detect", "ended", "in_scope", "lookback_s"]
 
 Detector = Callable[[Rule, Window], list[Finding]]
 
@@ -45,7 +45,9 @@ WINDOW_DETECTORS: Mapping[str, Detector] = MappingProxyType(
         "unusual_use": unusual_use,
     }
 )
-_NEED_DAYS = ("unusual_use", "long_no_use", "register_frozen")
+DAILY = ("unusual_use", "long_no_use", "register_frozen")
+"""Kinds that look at days as they are rolled up."""
+
 _NEED_REPORTS = ("clock_drift",)
 _SELF_ENDING = ("load_exceeded", "continuous_use", "night_flow", "unusual_use", "stuck_flow")
 
@@ -97,7 +99,7 @@ def lookback_s(rule: Rule) -> float:
 
 def needs_days(rules: Iterable[Rule]) -> bool:
     """Whether some rules look at daily registers that reach further back than the window."""
-    return any(rule.kind in _NEED_DAYS for rule in rules)
+    return any(rule.kind in DAILY for rule in rules)
 
 
 def needs_reports(rules: Iterable[Rule]) -> bool:

@@ -5,11 +5,15 @@ import polars as pl
 from rules.windows import Window
 
 _WHOLE_DAY_H = 22
-"""A day counts when its newest register is this late in it: what came before the last two hours is most of it."""
+"""The newest day counts when its newest register is this late in it: what came before is most of it."""
 
 
 def daily_use(window: Window) -> pl.DataFrame:
-    """Litres used on known whole UTC days: `device_id, day, litres`, in order; a day needs the one before it."""
+    """Litres used on known whole UTC days: `device_id, day, litres`, in order; a day needs the one before it.
+
+    What is rolled up says so, wherever the window was cut. The window's registers say it of days after that; they also
+    tell whether the newest day is over, and on which days the register was torn: a swap, a step back.
+    """
     latest = (
         window.pairs.with_columns(pl.col("at").dt.truncate("1d").alias("day"))
         .group_by("device_id", "day")
@@ -18,22 +22,30 @@ def daily_use(window: Window) -> pl.DataFrame:
             pl.col("at").max(),
             pl.col("moved_ml").is_null().any().alias("torn"),
         )
-        .filter(pl.col("at") >= pl.col("day") + pl.duration(hours=_WHOLE_DAY_H))
-        .select("device_id", "day", "last_ml", "torn")
     )
-    older = window.days.join(latest, on=["device_id", "day"], how="anti").with_columns(
-        pl.lit(value=False).alias("torn")
-    )
-    follows = (pl.col("device_id") == pl.col("device_id").shift(1)) & (
-        pl.col("day") - pl.col("day").shift(1) == pl.duration(days=1)
-    )
+    same_device = pl.col("device_id") == pl.col("device_id").shift(1)
+    follows = same_device & (pl.col("day") - pl.col("day").shift(1) == pl.duration(days=1))
+    newest = (pl.col("device_id") != pl.col("device_id").shift(-1)).fill_null(value=True)
+    early = pl.col("at") < pl.col("day") + pl.duration(hours=_WHOLE_DAY_H)
     moved = (pl.col("last_ml") - pl.col("last_ml").shift(1)) / 1000
     return (
-        pl.concat([older.select("device_id", "day", "last_ml", "torn"), latest])
+        pl.concat([window.days, _not_rolled_up(window.days, latest)])
+        .join(latest.select("device_id", "day", "at", "torn"), on=["device_id", "day"], how="left")
         .sort("device_id", "day")
-        .with_columns(pl.when(follows & ~pl.col("torn")).then(moved).alias("litres"))
+        .filter(~(newest & early.fill_null(value=False)))
+        .with_columns(pl.when(follows & ~pl.col("torn").fill_null(value=False)).then(moved).alias("litres"))
         .filter(pl.col("litres") >= 0)
         .select("device_id", "day", "litres")
+    )
+
+
+def _not_rolled_up(days: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
+    """Days of the window after the newest that is rolled up."""
+    until = days.group_by("device_id").agg(pl.col("day").max().alias("until"))
+    return (
+        latest.join(until, on="device_id", how="left")
+        .filter(pl.col("until").is_null() | (pl.col("day") > pl.col("until")))
+        .select("device_id", "day", "last_ml")
     )
 
 

@@ -51,7 +51,7 @@ SELECT pg_notify('gaswarden_registry', '');
 -- How many committed batches the rules have not evaluated yet, over all streams.
 SELECT count(*)
 FROM batch
-CROSS JOIN (VALUES ('events'), ('readings'), ('instants')) AS stream (name)
+CROSS JOIN (VALUES ('events'), ('readings'), ('instants'), ('days')) AS stream (name)
 LEFT JOIN rule_cursor ON rule_cursor.slot = batch.slot AND rule_cursor.stream = stream.name
 WHERE batch.batch_id > coalesce(rule_cursor.batch_id, 0)
   AND (stream.name <> 'events' AND cardinality(batch.device_ids) > 0 OR stream.name <> 'readings' AND batch.event_rows > 0);

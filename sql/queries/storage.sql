@@ -35,6 +35,26 @@ FROM batch WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
 -- Remember how far a slot is rolled up.
 UPDATE rollup_cursor SET batch_id = $2 WHERE slot = $1;
 
+-- newest_batches() --
+-- The newest committed batch of each slot with a cursor of the roll-up, and the database's time at which it was seen.
+SELECT c.slot, (SELECT b.batch_id FROM batch b WHERE b.slot = c.slot ORDER BY b.batch_id DESC LIMIT 1) AS batch_id,
+       clock_timestamp() AS seen_at
+FROM rollup_cursor c ORDER BY c.slot;
+
+-- daily_refresh() --
+-- When the newest refresh of the daily continuous aggregate began that came to its end; no row without a refresh policy.
+SELECT CASE WHEN s.last_run_status = 'Success' THEN s.last_run_started_at END AS began_at
+FROM timescaledb_information.jobs j
+JOIN timescaledb_information.continuous_aggregates a
+    ON j.hypertable_name IN (a.materialization_hypertable_name, a.view_name)
+LEFT JOIN timescaledb_information.job_stats s ON s.job_id = j.job_id
+WHERE j.proc_name = 'policy_refresh_continuous_aggregate' AND a.view_schema = 'public' AND a.view_name = 'reading_daily_live'
+ORDER BY began_at DESC NULLS LAST LIMIT 1;
+
+-- pass_rollup_cursor(slot, batch_id) --
+-- Remember that a slot is rolled up to a batch, unless another process was ahead.
+UPDATE rollup_cursor SET batch_id = $2 WHERE slot = $1 AND batch_id < $2;
+
 -- roll_up_batches(batch_ids, first_id, last_id, first_at, last_at) --
 -- Compute every hour and day anew that rows of these batches lie in; `first_at` and `last_at` bound those rows. A bucket is
 -- written when it is new or says something else, and never from fewer readings than before: the rest was retired.

@@ -80,13 +80,18 @@ class Feeder:
     async def _look(self, at: datetime) -> None:
         """Let each stream look when it is due: what it may see has been committed."""
         for stream, every, one in (
-            ("readings", READINGS_EVERY, self._watch.readings),
+            ("readings", READINGS_EVERY, self._readings),
             ("tick", TICK_EVERY, self._tick),
         ):
             if at - self._looked.get(stream, at - every) >= every:
                 self._looked[stream] = at
                 await self._commit()
                 await one(at)
+
+    async def _readings(self, at: datetime) -> None:
+        await self._watch.readings(at)
+        await self._watch.roll_up()
+        await self._watch.days(at)
 
     async def _tick(self, at: datetime) -> None:
         await self._watch.reports(at)

@@ -11,9 +11,12 @@ from pathlib import Path
 import asyncpg
 
 from app.embedded import EmbeddedServers, default_directory
+from ingest.rollup import RollupParams, roll_up
 from rules import passes, store
 from rules.catalog import Catalog
 from rules.daily import daily_pass
+from rules.day_passes import STREAM as DAYS
+from rules.day_passes import days_pass, rolled_up_slots
 from rules.passes import Listening
 from rules.report_passes import STREAM, reports_pass
 from sql.migrate import migrate
@@ -78,6 +81,21 @@ class Watch:
         """Status words and measures of reports in batches not seen yet."""
         for slot in await self._slots(STREAM):
             while (await reports_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
+                pass
+
+    async def roll_up(self) -> None:
+        """What the roll-up has to do."""
+        while (await roll_up(self.pool, RollupParams())).batches:
+            pass
+
+    async def days(self, now: datetime) -> None:
+        """The days of devices whose readings were rolled up."""
+        async with self.pool.acquire() as conn:
+            await store.add_cursors(conn, DAYS)
+            slots = await rolled_up_slots(conn)
+        for slot in slots:
+            arguments = (self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX, self.zone)
+            while (await days_pass(*arguments)).batches:
                 pass
 
     async def tick(self, now: datetime) -> None:

@@ -40,7 +40,7 @@ async def rules_have_read(conn: asyncpg.Connection, slot: str, batch_id: int) ->
     """The rules' cursors of a slot stand at a batch."""
     await conn.execute(
         """INSERT INTO rule_cursor (stream, slot, batch_id)
-        SELECT unnest(ARRAY['events', 'readings', 'instants']), $1, $2
+        SELECT unnest(ARRAY['events', 'readings', 'instants', 'days']), $1, $2
         ON CONFLICT (stream, slot) DO UPDATE SET batch_id = excluded.batch_id""",
         slot,
         batch_id,
