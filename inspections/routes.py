@@ -40,6 +40,7 @@ from inspections.printing.formats import (
     RosterFile,
     RosterFormat,
     RosterSurroundings,
+    SheetLanguage,
     roster_file,
     roster_surroundings,
 )
@@ -91,15 +92,17 @@ class InspectionRoutes:
         """One inspector's roster of a day: JSON, CSV, GeoJSON, iCalendar or PDF; an inspector sees the own one only."""
         if query.format == "json":
             return (await self._one(day, inspector, actor))[0]
-        file = await self.roster_as_file(day, inspector, query.format, actor)
+        file = await self.roster_as_file(day, inspector, query.format, actor, query.language)
         headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
         charset = "utf-8" if file.media_type.startswith("text/") else None
         return web.Response(body=file.content, content_type=file.media_type, charset=charset, headers=headers)
 
-    async def roster_as_file(self, day: date, inspector: str, wanted: RosterFormat, actor: Actor) -> RosterFile:
+    async def roster_as_file(
+        self, day: date, inspector: str, wanted: RosterFormat, actor: Actor, language: SheetLanguage = "both"
+    ) -> RosterFile:
         """One inspector's roster as a file; raises NotFound, or Conflict when the font it needs is missing."""
         answer, around = await self._one(day, inspector, actor)
-        return await roster_file(answer, around, wanted, self._params.zone)
+        return await roster_file(answer, around, wanted, self._params.zone, language)
 
     async def _one(self, day: date, inspector: str, actor: Actor) -> tuple[OneRosterAnswer, RosterSurroundings]:
         at = datetime.now(UTC)

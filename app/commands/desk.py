@@ -26,7 +26,7 @@ from app.importer import ImportRefused, ImportReport, import_folder
 from app.settings import Settings
 from inspections.answers import DayAnswer, RosterAnswer
 from inspections.planning import Run, plan_day
-from inspections.printing.formats import RosterFile, RosterFormat
+from inspections.printing.formats import RosterFile, RosterFormat, SheetLanguage
 from inspections.routes import InspectionRoutes
 from inspections.worker import PlanningFailed
 
@@ -123,6 +123,7 @@ def roster_show(
         RosterFormat | None, typer.Option("--format", help="A file of one inspector's day instead of a table.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Where the file goes; default: standard output.")] = None,
+    language: Annotated[SheetLanguage, typer.Option(help="Labels of a PDF.")] = "both",
     as_json: JsonOption = False,
 ) -> None:
     """Show the rosters of a day with each visit's reasons, newest version. The look is audited: it shows addresses.
@@ -133,7 +134,7 @@ def roster_show(
     """
     wanted = as_date(day)
     if form is not None:
-        _write_roster(context, wanted, inspector, form, output)
+        _write_roster(context, wanted, inspector, form, language, output)
         return
     if output is not None:
         raise typer.BadParameter("--output needs --format")
@@ -154,7 +155,12 @@ def roster_show(
 
 
 def _write_roster(
-    context: typer.Context, day: date | None, inspector: str | None, form: RosterFormat, output: Path | None
+    context: typer.Context,
+    day: date | None,
+    inspector: str | None,
+    form: RosterFormat,
+    language: SheetLanguage,
+    output: Path | None,
 ) -> None:
     if inspector is None:
         raise typer.BadParameter("--format needs --inspector: a file holds one inspector's day")
@@ -164,7 +170,7 @@ def _write_roster(
     async def read(pool: asyncpg.Pool, settings: Settings) -> RosterFile:
         routes = InspectionRoutes(pool, settings.roster)
         chosen = day or _tomorrow(settings, datetime.now(UTC))
-        return await routes.roster_as_file(chosen, inspector, form, console_actor())
+        return await routes.roster_as_file(chosen, inspector, form, console_actor(), language)
 
     write_file(with_pool(context, read).content, output)
 

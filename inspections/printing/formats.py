@@ -16,12 +16,14 @@ from inspections.printing.calendar import roster_calendar
 from inspections.printing.geojson import roster_geojson
 from inspections.printing.paper import FontMissing
 from inspections.printing.roster_sheet import roster_pdf
+from inspections.printing.words import LANGUAGES
 from inspections.sheet import roster_csv
 from sql import queries
 from sql.actor import Actor
 from sql.errors import Conflict
 
 RosterFormat = Literal["json", "csv", "geojson", "ical", "pdf"]
+SheetLanguage = Literal["en", "zh", "both"]
 _MEDIA: Mapping[str, tuple[str, str]] = {
     "json": ("application/json", "json"),
     "csv": ("text/csv", "csv"),
@@ -62,18 +64,27 @@ async def roster_surroundings(
 
 
 async def roster_file(
-    roster: OneRosterAnswer, around: RosterSurroundings, wanted: RosterFormat, zone: ZoneInfo
+    roster: OneRosterAnswer,
+    around: RosterSurroundings,
+    wanted: RosterFormat,
+    zone: ZoneInfo,
+    language: SheetLanguage = "both",
 ) -> RosterFile:
-    """The roster as a file; made beside the event loop. Raises Conflict when it needs a font that is not installed."""
+    """The roster as a file; made beside the event loop. `language` is that of the labels on paper.
+
+    Raises Conflict when it needs a font that is not installed.
+    """
     media_type, ending = _MEDIA[wanted]
     try:
-        content = await asyncio.to_thread(partial(_content, roster, around, wanted, zone))
+        content = await asyncio.to_thread(partial(_content, roster, around, wanted, zone, language))
     except FontMissing as missing:
         raise Conflict(str(missing)) from missing
     return RosterFile(content, media_type, f"roster-{roster.day.isoformat()}-{roster.inspector}.{ending}")
 
 
-def _content(roster: OneRosterAnswer, around: RosterSurroundings, wanted: RosterFormat, zone: ZoneInfo) -> bytes:
+def _content(
+    roster: OneRosterAnswer, around: RosterSurroundings, wanted: RosterFormat, zone: ZoneInfo, language: SheetLanguage
+) -> bytes:
     if wanted == "csv":
         return roster_csv(roster, zone).encode()
     if wanted == "geojson":
@@ -82,5 +93,5 @@ def _content(roster: OneRosterAnswer, around: RosterSurroundings, wanted: Roster
         dropped = [(row["premises"], row["arrive_at"], row["leave_at"]) for row in around.dropped]
         return roster_calendar(roster, dropped, zone)
     if wanted == "pdf":
-        return roster_pdf(roster, around.start, around.end, zone)
+        return roster_pdf(roster, around.start, around.end, zone, LANGUAGES[language])
     return roster.model_dump_json(indent=2).encode()

@@ -17,14 +17,13 @@ from inspections.params import RosterParams
 from inspections.printing.hazard_notice import HazardFacts, hazard_notice_pdf
 from inspections.printing.notice_cards import Card, notice_cards_pdf
 from inspections.printing.paper import FontMissing
-from inspections.printing.words import Language
+from inspections.printing.words import LANGUAGES
 from sql import audit, queries
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound
 
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
 _OFFICE = frozenset({"officer", "administrator"})
-_LANGUAGES: dict[str, tuple[Language, ...]] = {"en": ("en",), "zh": ("zh",), "both": ("zh", "en")}
 
 
 class NoticeQuery(Shape):
@@ -73,7 +72,7 @@ class PaperRoutes:
             national=kind is not None and kind.source.startswith("national"),
             **{name: row[name] for name in _COLUMNS},
         )
-        work = partial(hazard_notice_pdf, facts, _LANGUAGES[language], self._params.printing, self._params.zone)
+        work = partial(hazard_notice_pdf, facts, LANGUAGES[language], self._params.printing, self._params.zone)
         return await _printed(work)
 
     async def print_cards(self, body: PrintedCards, actor: Actor) -> web.Response:

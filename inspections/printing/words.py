@@ -1,13 +1,15 @@
-"""Words of notices and cards, English and Chinese, from notice_words.toml."""
+"""Words of notices, cards and rosters, English and Chinese, from notice_words.toml and roster_words.toml."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 Language = Literal["en", "zh"]
 _FILE = Path(__file__).with_name("notice_words.toml")
+_ROSTER_FILE = Path(__file__).with_name("roster_words.toml")
+LANGUAGES: Mapping[str, tuple[Language, ...]] = {"en": ("en",), "zh": ("zh",), "both": ("zh", "en")}
 
 
 @cache
@@ -20,6 +22,21 @@ def words_of(language: Language) -> Mapping[str, str]:
 def hazard_title(code: str, title: str, language: Language) -> str:
     """What a hazard is called; one that has no Chinese title keeps that of its catalogue."""
     return _read()["titles_zh"].get(code, title) if language == "zh" else title
+
+
+def roster_words(language: Language) -> Mapping[str, str]:
+    """The labels of a roster in a language; both languages have the same keys (a test compares)."""
+    return _read_roster()[language]
+
+
+def side_by_side(key: str, languages: Sequence[Language]) -> str:
+    """A label of a roster in each language."""
+    return " ".join(roster_words(language)[key] for language in languages)
+
+
+@cache
+def _read_roster() -> dict[str, dict[str, str]]:
+    return tomllib.loads(_ROSTER_FILE.read_text("utf-8"))
 
 
 @cache

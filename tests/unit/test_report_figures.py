@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from inspections.report_figures import ReportQuery, report_csv, report_of
-from inspections.report_plot import plot_report
+from inspections.report_plot import draw_report, plot_report
 
 JANUARY = date(2026, 1, 1)
 
@@ -66,3 +66,18 @@ def test_picture_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "year.png").read_bytes()[:4] == b"\x89PNG"
     plot_report(report_of(ReportQuery(year=2026), [], []), tmp_path / "nothing.svg")
     assert "<svg" in (tmp_path / "nothing.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize("months", [1, 12])
+def test_no_legend_lies_on_a_bar(months: int) -> None:
+    """Bars as high as they get, in every period: the legends are drawn beside all of them."""
+    full = {"planned": 9, "visited": 9, "entered": 9}
+    rows = [{"begins_on": date(2026, month, 1), "part": ""} | full for month in range(1, months + 1)]
+    hazard = {"grade": 1, "code": "leak", "part": "", "found": 9, "notified": 9, "rectified": 9}
+    hazards = [hazard | {"begins_on": row["begins_on"], "rectified_on_time": 9, "overdue": 9} for row in rows]
+    figure = draw_report(report_of(ReportQuery(year=2026, every="month"), rows, hazards))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        assert legend is not None
+        assert not any(legend.get_window_extent().overlaps(bar.get_window_extent()) for bar in axes.patches)

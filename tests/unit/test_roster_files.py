@@ -4,19 +4,20 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Calendar, Event
 
 from inspections.answers import OneRosterAnswer, VisitAnswer
-from inspections.model import Point
+from inspections.model import Point, Result
 from inspections.printing.calendar import roster_calendar
 from inspections.printing.geojson import roster_geojson
 from inspections.printing.paper import CHINESE_FONT, FontMissing
-from inspections.printing.roster_sheet import roster_pdf
+from inspections.printing.roster_sheet import _BOXES, _result, roster_pdf
 from inspections.printing.sketch import Box, sketch_of, stops_of
+from inspections.printing.words import roster_words
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NINE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
@@ -122,10 +123,31 @@ def test_paper_shows_chinese_and_is_the_same_each_time() -> None:
     assert set("李娜翠竹园小区栋室MUST") <= text_of(made)
 
 
+def test_sheet_is_labelled_in_the_languages_asked_for() -> None:
+    """Both unless one is asked for: a Chinese sheet has no English label, an English one no Chinese sign."""
+    day = roster(visit(1, mandatory=True, reasons=[], promised_from=NINE, promised_to=NINE), visit(2, result="partial"))
+    both, chinese, english = (
+        text_of(roster_pdf(day, START, START, ZONE, one)) for one in (("zh", "en"), ["zh"], ["en"])
+    )
+    assert set("星期六必检已约事由与结果部分检查") <= both & chinese
+    assert {"M", "U", "S", "T"} <= both
+    assert not {"M", "U", "T"} <= chinese
+    assert not any("\u4e00" <= sign <= "\u9fff" for sign in english)
+    assert roster_words("en").keys() == roster_words("zh").keys()
+
+
+def test_there_is_a_box_and_a_word_for_every_result() -> None:
+    """Whatever a report may say can be ticked, and is named once it was reported."""
+    assert set(_BOXES) == set(get_args(Result))
+    for result in _BOXES:
+        assert roster_words("zh")[result] in _result(visit(1), ["zh"])
+        assert roster_words("en")[result] in _result(visit(1, result=result), ["en"])
+
+
 def test_missing_font_is_one_sentence(tmp_path: Path) -> None:
     """Without the Chinese font a Chinese address is refused by name, and a Latin one is printed."""
     absent = tmp_path / "absent.ttf"
     with pytest.raises(FontMissing, match=r"absent\.ttf is not there: install"):
-        roster_pdf(roster(visit(1, address="翠竹园")), START, START, ZONE, absent)
-    assert roster_pdf(roster(visit(1)), START, START, ZONE, absent).startswith(b"%PDF")
+        roster_pdf(roster(visit(1, address="翠竹园")), START, START, ZONE, ["en"], absent)
+    assert roster_pdf(roster(visit(1)), START, START, ZONE, ["en"], absent).startswith(b"%PDF")
     assert CHINESE_FONT.name == "DroidSansFallbackFull.ttf"
