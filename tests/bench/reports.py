@@ -38,7 +38,7 @@ from sql.pool import open_pool
 from tests.bench.reports_city import Filled, fill
 
 _REPOSITORY = Path(__file__).parents[2]
-_ASKED = (
+_ASKED: tuple[dict[str, object], ...] = (
     {"year": 2026},
     {"year": 2026, "every": "month"},
     {"year": 2026, "by": "district", "every": "month"},

@@ -17,7 +17,7 @@ from inspections.printing.geojson import roster_geojson
 from inspections.printing.paper import CHINESE_FONT, FontMissing
 from inspections.printing.roster_sheet import _BOXES, _result, roster_pdf
 from inspections.printing.sketch import Box, sketch_of, stops_of
-from inspections.printing.words import roster_words
+from inspections.printing.words import Language, roster_words
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NINE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
@@ -126,9 +126,8 @@ def test_paper_shows_chinese_and_is_the_same_each_time() -> None:
 def test_sheet_is_labelled_in_the_languages_asked_for() -> None:
     """Both unless one is asked for: a Chinese sheet has no English label, an English one no Chinese sign."""
     day = roster(visit(1, mandatory=True, reasons=[], promised_from=NINE, promised_to=NINE), visit(2, result="partial"))
-    both, chinese, english = (
-        text_of(roster_pdf(day, START, START, ZONE, one)) for one in (("zh", "en"), ["zh"], ["en"])
-    )
+    asked: list[list[Language]] = [["zh", "en"], ["zh"], ["en"]]
+    both, chinese, english = (text_of(roster_pdf(day, START, START, ZONE, languages)) for languages in asked)
     assert set("星期六必检已约事由与结果部分检查") <= both & chinese
     assert {"M", "U", "S", "T"} <= both
     assert not {"M", "U", "T"} <= chinese
