@@ -1,6 +1,6 @@
 """Outcomes in SQL: read what a visit is about, write everything its outcome decides, in the caller's transaction."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import asyncpg
 from inspections.cycle import DoorFacts
 from inspections.duties import NewDuty
 from inspections.model import Duty, UserClass
-from inspections.outcomes import Decision, KnownHazard, NewHazard
+from inspections.outcomes import Decision
 from inspections.store import open_duties
 from sql import queries
 from sql.errors import Conflict, NotFound
@@ -81,9 +81,10 @@ async def repeated_outcome(
     return None
 
 
-async def duties_of_visit(conn: asyncpg.Connection, visit_id: int) -> list[Duty]:
-    """The visit's duties that are still open, locked."""
-    return [Duty(**row) for row in await conn.fetch(*queries["duties_of_visit"].bind(visit_id=visit_id))]
+async def duties_of_visit(conn: asyncpg.Connection, visit_id: int, entered_at: datetime | None) -> list[Duty]:
+    """The visit's duties that are still open, locked; got in, also those that only a later visit has done."""
+    bound = queries["duties_of_visit"].bind(visit_id=visit_id, entered_at=entered_at)
+    return [Duty(**row) for row in await conn.fetch(*bound)]
 
 
 async def planned_periodic(conn: asyncpg.Connection, visit_id: int) -> bool:
@@ -108,10 +109,10 @@ async def shift_hours(conn: asyncpg.Connection) -> tuple[int, int]:
     return (0, 24) if row is None or row["from_hour"] is None else (row["from_hour"], row["to_hour"])
 
 
-async def open_hazards(conn: asyncpg.Connection, premises_id: int, at: datetime) -> list[KnownHazard]:
-    """The door's open hazards, those first seen after a moment marked."""
-    rows = await conn.fetch(*queries["open_hazards"].bind(premises_id=premises_id, at=at))
-    return [KnownHazard(**row) for row in rows]
+async def planned_rechecks(conn: asyncpg.Connection, visit_id: int) -> dict[int, str]:
+    """The hazards that the visit was to re-check, with their codes, whatever became of the duties since."""
+    rows = await conn.fetch(*queries["planned_rechecks"].bind(visit_id=visit_id))
+    return {row["hazard_id"]: row["code"] for row in rows}
 
 
 async def record_outcome(
@@ -120,63 +121,30 @@ async def record_outcome(
     reported: Reported,
     decision: Decision,
     visited_on: date,
-    zone: str,
     tried_at: datetime,
 ) -> int:
-    """Write an outcome and all that follows from it; returns its id. Raises Conflict when the client id is taken.
+    """Write an outcome and what follows for its duties; returns its id. Raises Conflict when the client id is taken.
 
     `tried_at`: of the newest visit that the decision takes into account, this one or one reported before it.
     """
-    outcome_id = await add_outcome(conn, visit, reported)
+    outcome_id = await add_outcome(conn, visit, reported, decision)
     await conn.execute(
         *queries["finish_duties"].bind(duty_ids=list(decision.done), outcome_id=outcome_id, at=reported.received_at)
     )
     await put_off_duties(conn, decision, visit.visit_id, tried_at)
-    await conn.execute(
-        *queries["close_hazards"].bind(
-            hazard_ids=list(decision.closed_hazards), outcome_id=outcome_id, at=reported.received_at
-        )
-    )
-    follow_up = [await _record_hazard(conn, visit, outcome_id, hazard, reported.at) for hazard in decision.hazards]
-    new = [duty for duty in follow_up if duty is not None]
     if decision.next_periodic is not None:
         due_on, reason = decision.next_periodic
-        new.append(NewDuty(visit.premises_id, "periodic", due_on, mandatory=False, reason=reason))
-        await conn.execute(*queries["mark_entered"].bind(premises_id=visit.premises_id, entered_on=visited_on))
-    await open_duties(conn, new, reported.received_at)
-    await _settle_order(conn, visit, outcome_id, reported, decision, visited_on, zone)
+        door = visit.premises_id
+        duty = NewDuty(door, "periodic", due_on, mandatory=False, reason=reason)
+        await conn.execute(*queries["mark_entered"].bind(premises_id=door, entered_on=visited_on))
+        await open_duties(conn, [duty], reported.received_at)
+        moved = queries["move_next_periodic"]
+        await conn.execute(*moved.bind(premises_id=door, visit_id=visit.visit_id, due_on=due_on, reason=reason))
     await conn.execute(*queries["announce_outcome"].bind(outcome_id=outcome_id))
     return outcome_id
 
 
-async def _settle_order(
-    conn: asyncpg.Connection,
-    visit: PlannedVisit,
-    outcome_id: int,
-    reported: Reported,
-    decision: Decision,
-    visited_on: date,
-    zone: str,
-) -> None:
-    """What would differ had reports of this door come in another order: made equal."""
-    if decision.next_periodic is not None:
-        due_on, reason = decision.next_periodic
-        await conn.execute(
-            *queries["move_next_periodic"].bind(
-                premises_id=visit.premises_id, visit_id=visit.visit_id, due_on=due_on, reason=reason
-            )
-        )
-    if decision.seen_again:
-        await conn.execute(
-            *queries["date_hazards_back"].bind(
-                hazard_ids=list(decision.seen_again), found_at=reported.at, found_on=visited_on, zone=zone
-            )
-        )
-    if decision.hazards:
-        await conn.execute(*queries["close_minor_hazards"].bind(outcome_id=outcome_id, at=reported.received_at))
-
-
-async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported) -> int:
+async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: Reported, decision: Decision) -> int:
     """Add the row of the outcome itself; raises Conflict when another report took the client id meanwhile."""
     try:
         outcome_id: int = await conn.fetchval(
@@ -195,6 +163,7 @@ async def add_outcome(conn: asyncpg.Connection, visit: PlannedVisit, reported: R
                 answers=reported.answers,
                 unseen=list(reported.unseen),
                 follow_up=reported.follow_up,
+                found=[asdict(one) | {"due_on": one.due_on.isoformat()} for one in decision.found],
             )
         )
     except asyncpg.UniqueViolationError as error:
@@ -215,34 +184,6 @@ async def put_off_duties(conn: asyncpg.Connection, decision: Decision, visit_id:
     if rows:
         await conn.execute(*queries["put_off_duties"].bind(rows=rows, at=at))
     await conn.execute(*queries["recount_attempts"].bind(visit_id=visit_id))
-
-
-async def _record_hazard(
-    conn: asyncpg.Connection, visit: PlannedVisit, outcome_id: int, hazard: NewHazard, found_at: datetime
-) -> NewDuty | None:
-    """Record a hazard; returns the duty of its re-check, if its grade asks for one."""
-    hazard_id: int = await conn.fetchval(
-        *queries["add_hazard"].bind(
-            premises_id=visit.premises_id,
-            outcome_id=outcome_id,
-            code=hazard.code,
-            grade=hazard.grade,
-            found_at=found_at,
-            due_on=hazard.due_on,
-            note=hazard.note,
-        )
-    )
-    if not hazard.recheck:
-        return None
-    return NewDuty(
-        visit.premises_id,
-        "recheck",
-        hazard.due_on,
-        hazard.recheck_mandatory,
-        hazard.recheck_reason,
-        hazard_id=hazard_id,
-        not_before=hazard.recheck_from,
-    )
 
 
 async def outcome_receipt(conn: asyncpg.Connection, outcome_id: int) -> asyncpg.Record:

@@ -5,11 +5,12 @@ passed satisfies re-checks only: whoever inspected everything reports passed. A 
 all: what it found counts, and every duty but the appointment stays open for the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from inspections.cycle import Cycles, DoorFacts, next_attempt, next_due
+from inspections.hazard_episodes import FoundHazard
 from inspections.hazards import HazardCatalogue, HazardKind
 from inspections.model import Duty, Result
 
@@ -35,27 +36,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownHazard:
-    """An open hazard of the door; `later`: first seen after the visit that is being reported."""
+class Recheck:
+    """When a hazard is looked at again, and why."""
 
-    hazard_id: int
-    code: str
-    grade: int
-    later: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NewHazard:
-    """A hazard to be recorded, and its re-check when the grade asks for one."""
-
-    code: str
-    grade: int
     due_on: date
-    note: str | None
-    recheck: bool
-    recheck_from: date
-    recheck_mandatory: bool
-    recheck_reason: str
+    not_before: date
+    mandatory: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +57,17 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything that follows from an outcome; the store writes it in one transaction."""
+    """Everything that follows from an outcome; the store writes it in one transaction.
+
+    `found`: every hazard that the visit saw, known or new; `rechecked`: hazards that its re-checks proved gone.
+    """
 
     entered: bool
     done: tuple[int, ...]
     retries: tuple[Retry, ...]
-    hazards: tuple[NewHazard, ...]
-    closed_hazards: tuple[int, ...]
+    found: tuple[FoundHazard, ...]
+    rechecked: tuple[int, ...]
     next_periodic: tuple[date, str] | None
-    seen_again: tuple[int, ...] = ()
 
 
 def check_report(result: Result, findings: Sequence[Finding], catalogue: HazardCatalogue) -> None:
@@ -98,25 +87,28 @@ def decide(
     result: Result,
     findings: Sequence[Finding],
     duties: Sequence[Duty],
-    known: Sequence[KnownHazard],
     facts: DoorFacts,
     visited_on: date,
     cycles: Cycles,
     catalogue: HazardCatalogue,
     *,
     planned_periodic: bool = False,
+    planned_rechecks: Mapping[int, str] | None = None,
 ) -> Decision:
-    """Decide what follows. `duties` are the visit's duties still open, `known` the door's open hazards.
+    """Decide what follows. `duties` are the visit's duties still open.
 
-    `planned_periodic`: the visit was planned as a full inspection, even if another visit has done that duty since.
+    `planned_periodic`: the visit was planned as a full inspection, even if another visit has done that duty since;
+    `planned_rechecks`: likewise the hazards that it was to re-check, with their codes.
     """
     if result not in _ENTERED:
         return _not_entered(duties, visited_on, cycles)
-    if result == "recheck_passed" and not any(duty.kind == "recheck" for duty in duties):
-        raise InvalidOutcome("result", "this visit has no open re-check that could pass")
+    rechecks = dict(planned_rechecks or {}) | {
+        duty.hazard_id: duty.hazard_code or "" for duty in duties if duty.kind == "recheck" and duty.hazard_id
+    }
+    if result == "recheck_passed" and not rechecks:
+        raise InvalidOutcome("result", "this visit has no re-check that could pass")
     found = {finding.code for finding in findings}
-    closed = _closed(result, duties, known, found)
-    codes_known = {hazard.code for hazard in known if hazard.hazard_id not in closed}
+    closed = _proved_gone(result, rechecks, found)
     staying = {duty.duty_id for duty in duties if _stays(result, duty, closed)}
     full = result in {"passed", "hazard_found"}
     inspected = full and (planned_periodic or any(duty.kind == "periodic" for duty in duties))
@@ -124,10 +116,9 @@ def decide(
         entered=True,
         done=tuple(duty.duty_id for duty in duties if duty.duty_id not in staying),
         retries=tuple(_again(duty, visited_on, catalogue, found, cycles) for duty in duties if duty.duty_id in staying),
-        hazards=tuple(_new(f, catalogue, visited_on) for f in findings if f.code not in codes_known),
-        closed_hazards=closed,
+        found=tuple(_found(finding, catalogue, visited_on) for finding in findings),
+        rechecked=closed,
         next_periodic=next_due(cycles.of(facts, visited_on), visited_on, visited_on) if inspected else None,
-        seen_again=tuple(hazard.hazard_id for hazard in known if hazard.code in found),
     )
 
 
@@ -149,17 +140,11 @@ def _not_entered(duties: Sequence[Duty], visited_on: date, cycles: Cycles) -> De
     return Decision(False, (), retries, (), (), None)
 
 
-def _closed(result: Result, duties: Sequence[Duty], known: Sequence[KnownHazard], found: set[str]) -> tuple[int, ...]:
-    """Hazards proved gone: those of this visit's re-checks that were not found again, and on a pass the minor ones.
-
-    A minor hazard (grade 3) has no re-check of its own: the next visit looks again.
-    """
+def _proved_gone(result: Result, rechecks: Mapping[int, str], found: set[str]) -> tuple[int, ...]:
+    """Hazards of this visit's re-checks that were not found again; a partial visit proves nothing gone."""
     if result == "partial":
         return ()  # what was not found may not have been seen
-    rechecked = {duty.hazard_id for duty in duties if duty.kind == "recheck"}
-    gone = [hazard for hazard in known if hazard.hazard_id in rechecked and hazard.code not in found]
-    minor = [one for one in known if result == "passed" and one.grade == 3 and not one.later and one not in gone]
-    return tuple(sorted(hazard.hazard_id for hazard in [*gone, *minor]))
+    return tuple(sorted(hazard_id for hazard_id, code in rechecks.items() if code not in found))
 
 
 def _again(duty: Duty, visited_on: date, catalogue: HazardCatalogue, found: set[str], cycles: Cycles) -> Retry:
@@ -177,10 +162,17 @@ def _again(duty: Duty, visited_on: date, catalogue: HazardCatalogue, found: set[
     return Retry(duty.duty_id, visited_on + timedelta(days=1), due, attempt=False)
 
 
-def _new(finding: Finding, catalogue: HazardCatalogue, visited_on: date) -> NewHazard:
+def _found(finding: Finding, catalogue: HazardCatalogue, visited_on: date) -> FoundHazard:
     kind: HazardKind = catalogue.kinds[finding.code]
-    grade = catalogue.grade_of(kind)
-    due = visited_on + timedelta(days=kind.deadline_days)
-    reason = f"re-check of a grade-{kind.grade} hazard found on {visited_on.isoformat()}: {kind.title}"
-    again_from = max(due, visited_on + timedelta(days=1))  # a re-check is made at the deadline
-    return NewHazard(kind.code, kind.grade, due, finding.note, grade.recheck, again_from, grade.mandatory, reason)
+    return FoundHazard(kind.code, kind.grade, visited_on + timedelta(days=kind.deadline_days), finding.note)
+
+
+def recheck_of(found: FoundHazard, catalogue: HazardCatalogue, found_on: date) -> Recheck | None:
+    """The re-check that a hazard's grade asks for, or None: at its deadline, not on the day it was found."""
+    grade = catalogue.grades[found.grade]
+    if not grade.recheck:
+        return None
+    kind = catalogue.kinds.get(found.code)
+    title = kind.title if kind else found.code  # a catalogue may have dropped it since
+    reason = f"re-check of a grade-{found.grade} hazard found on {found_on.isoformat()}: {title}"
+    return Recheck(found.due_on, max(found.due_on, found_on + timedelta(days=1)), grade.mandatory, reason)

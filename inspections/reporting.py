@@ -11,7 +11,7 @@ import asyncpg
 from inspections import outcome_store as store
 from inspections.access_cases import Try
 from inspections.access_rates import AccessRates
-from inspections.arrival_order import settle_cases
+from inspections.arrival_order import settle_cases, settle_hazards
 from inspections.attempts import NextAttempt, advise, put_off
 from inspections.booking_store import leave_card
 from inspections.checklists import Answer, Checklists, check_answers, joined, load_checklists
@@ -100,13 +100,14 @@ async def report_outcome(
     findings, unseen, lacking = _checked(visit, result, findings, details, lists, periodic, params)
     check_report(result, findings, catalogue)
     lacking = (*lacking, *_missing_evidence(findings, details, catalogue, params))
-    duties = await store.duties_of_visit(conn, visit_id)
-    known = await store.open_hazards(conn, visit.premises_id, at)
+    duties = await store.duties_of_visit(conn, visit_id, at if result in _ENTERED else None)
+    rechecks = await store.planned_rechecks(conn, visit_id)
     visited_on = local_day(at, params.zone)
     cycles = load_cycles(params.cycles_file)
     decision = decide(
-        result, findings, duties, known, visit.facts, visited_on, cycles, catalogue, planned_periodic=periodic
-    )
+        result, findings, duties, visit.facts, visited_on, cycles, catalogue,
+        planned_periodic=periodic, planned_rechecks=rechecks,
+    )  # fmt: skip
     tried = None if decision.entered else Try(at, visit_id, result)
     cases = await settle_cases(conn, visit, tried, at, cycles.no_access.attempts_max, params, received_at)
     follow, tried_at = _Follow(lacking, cases=cases), at
@@ -114,14 +115,16 @@ async def report_outcome(
         later = await store.tried_since(conn, visit.premises_id, at)
         tried_at = later[-1] if later else at  # reports come in any order: the newest try decides when the next is
         last_on = local_day(tried_at, params.zone)
-        decision = decide(result, findings, duties, known, visit.facts, last_on, cycles, catalogue)
+        decision = decide(result, findings, duties, visit.facts, last_on, cycles, catalogue)
         decision, follow = await _try_again(conn, visit, at, later, decision, duties, cycles, params, rates, follow)
     reported = store.Reported(
         client_id, result, at, received_at, note, body, actor.name,
         lists.version if details.answers is not None else None,
         dict(details.answers) if details.answers is not None else None, unseen, follow.as_json(),
     )  # fmt: skip
-    outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on, str(params.zone), tried_at)
+    outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on, tried_at)
+    if decision.entered:
+        await settle_hazards(conn, visit, outcome_id, decision, at, catalogue, params, received_at)
     if details.notice_card is not None:
         await leave_card(
             conn, details.notice_card, visit.premises_id, outcome_id, at + timedelta(days=params.card_days)

@@ -837,7 +837,8 @@ CREATE TABLE outcome (
     checklist_version text,                              -- of checklists.toml, when questions were answered
     answers      jsonb,                                  -- by item code
     unseen       text[] NOT NULL DEFAULT '{}',           -- partial: rooms, appliances or items that were not seen
-    follow_up    jsonb NOT NULL DEFAULT '{}'             -- what the receipt says beside: attempt, next attempt, cases, what lacks
+    follow_up    jsonb NOT NULL DEFAULT '{}',            -- what the receipt says beside: attempt, next attempt, cases, what lacks
+    found        jsonb NOT NULL DEFAULT '[]'             -- every hazard seen, new or known: code, grade, due_on, note
 );
 CREATE INDEX outcome_premises_idx ON outcome (premises_id);
 -- serves: figures by period
@@ -854,11 +855,11 @@ CREATE TABLE hazard (
     due_on       date NOT NULL,
     state        text NOT NULL CHECK (state IN (
                      'open',   -- found, notified
-                     'closed'  -- open -> closed: a re-check passed
+                     'closed'  -- open -> closed: a re-check passed, the next visit of a minor one passed, or a person
                  )),
     note         text,
-    closed_at    timestamptz,
-    closed_outcome_id bigint REFERENCES outcome,
+    closed_at    timestamptz,                            -- at the door
+    closed_outcome_id bigint REFERENCES outcome,         -- NULL while open, and when a person closed it
     notified_at  timestamptz,                            -- the written notice: when, to whom, signed or not
     notified_to  text,                                   -- personal data
     notified_how text CONSTRAINT hazard_notified_how_check CHECK (notified_how IN ('signed', 'refused_to_sign', 'posted')),

@@ -25,3 +25,77 @@ WITH ended AS (
     RETURNING case_id
 )
 INSERT INTO case_step (case_id, at, step, actor, note) SELECT case_id, $3, 'close', 'inspections', $4 FROM ended;
+
+-- correct_case(premises_id, kind, title, opened_at, plan_by, close_by) --
+-- A case that opened by itself and that nobody has touched or heard of yet tells the run of visits as it is known now.
+UPDATE case_file SET title = $3, opened_at = $4, plan_by = $5, close_by = $6
+WHERE premises_id = $1 AND kind = $2 AND state = 'open' AND opened_by = 'inspections' AND NOT supervised AND level = 0
+  AND owner IS NULL AND (title, opened_at) IS DISTINCT FROM ($3, $4);
+
+-- hazard_visits(premises_id) --
+-- Visits of a door that saw a hazard, or passed and so saw none.
+SELECT outcome_id, visit_id, at, result = 'passed' AS passed, found FROM outcome
+WHERE premises_id = $1 AND entered AND (result = 'passed' OR found <> '[]');
+
+-- recorded_hazards(premises_id) --
+-- Every hazard of a door; fixed: a re-check or a person has closed it.
+SELECT h.hazard_id, h.code, h.grade, h.outcome_id, h.found_at, h.due_on, h.note, h.closed_at, h.closed_outcome_id,
+       c.visit_id AS closed_visit_id, h.state = 'closed' AND (h.grade < 3 OR c.result IS DISTINCT FROM 'passed') AS fixed
+FROM hazard h LEFT JOIN outcome c ON c.outcome_id = h.closed_outcome_id
+WHERE h.premises_id = $1;
+
+-- close_rechecked(hazard_ids, outcome_id, at, received_at) --
+-- These hazards were found to be gone, at the door; open re-checks of them go with them. The earliest proof counts.
+WITH closed AS (
+    UPDATE hazard SET state = 'closed', closed_at = $3, closed_outcome_id = $2
+    WHERE hazard_id = ANY($1::bigint[]) AND (state = 'open' OR closed_outcome_id IS NOT NULL AND closed_at > $3)
+    RETURNING hazard_id
+)
+UPDATE duty d SET state = 'done', closed_at = $4, outcome_id = $2
+FROM closed c WHERE d.hazard_id = c.hazard_id AND d.state = 'open';
+
+-- add_hazard(premises_id, outcome_id, code, grade, found_at, due_on, note, closed_outcome_id, closed_at) --
+-- Record a hazard that an outcome found, and that a later one may have seen no more.
+INSERT INTO hazard (premises_id, outcome_id, code, grade, found_at, due_on, note, closed_outcome_id, closed_at, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $9::timestamptz IS NULL THEN 'open' ELSE 'closed' END)
+RETURNING hazard_id;
+
+-- correct_hazard(hazard_id, found_at, due_on, note, closed_outcome_id, closed_at) --
+-- A hazard is as old as the first visit that saw it, and as long.
+UPDATE hazard SET found_at = $2, due_on = $3, note = $4, closed_outcome_id = $5, closed_at = $6,
+                  state = CASE WHEN $6::timestamptz IS NULL THEN 'open' ELSE 'closed' END
+WHERE hazard_id = $1;
+
+-- end_recheck(hazard_id, outcome_id, received_at) --
+-- What is gone is not re-checked.
+UPDATE duty SET state = 'done', closed_at = $3, outcome_id = $2 WHERE hazard_id = $1 AND kind = 'recheck' AND state = 'open';
+
+-- retell_recheck(hazard_id, not_before, reason) --
+-- An older hazard is re-checked earlier, unless somebody has tried since and so said when next.
+UPDATE duty d SET reason = $3,
+                  not_before = CASE WHEN EXISTS (SELECT FROM visit_duty vd JOIN outcome o USING (visit_id)
+                                                 WHERE vd.duty_id = d.duty_id)
+                                    THEN d.not_before ELSE least(d.not_before, $2) END
+WHERE d.hazard_id = $1 AND d.kind = 'recheck' AND d.state <> 'cancelled';
+
+-- settle_recheck_days(premises_id) --
+-- A re-check is due when its hazard is; one that found the hazard still there, as the last before it passed, sets the day anew.
+UPDATE duty d SET due_on = w.due_on
+FROM (
+    SELECT r.duty_id, coalesce(again.due_on, h.due_on) AS due_on
+    FROM duty r
+    JOIN hazard h ON h.hazard_id = r.hazard_id
+    LEFT JOIN outcome done ON done.outcome_id = r.outcome_id
+    LEFT JOIN LATERAL (
+        SELECT f.due_on
+        FROM visit_duty vd
+        JOIN outcome o ON o.visit_id = vd.visit_id
+        CROSS JOIN jsonb_to_recordset(o.found) AS f(code text, due_on date)
+        WHERE vd.duty_id = r.duty_id AND f.code = h.code
+          AND (done.outcome_id IS NULL OR (o.at, o.visit_id) < (done.at, done.visit_id))
+        ORDER BY o.at DESC, o.visit_id DESC
+        LIMIT 1
+    ) again ON true
+    WHERE r.premises_id = $1 AND r.kind = 'recheck' AND r.state <> 'cancelled' AND r.promised_from IS NULL
+) w
+WHERE d.duty_id = w.duty_id AND d.due_on <> w.due_on;

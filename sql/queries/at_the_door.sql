@@ -1,15 +1,20 @@
 -- Statements of the package `inspections`: outcomes and what follows from them, notice cards, booking. Format: see sql/__init__.py.
 
--- add_outcome(client_id, visit_id, premises_id, inspector_id, result, at, received_at, note, body, actor, checklist_version, answers, unseen, follow_up) --
+-- add_outcome(client_id, visit_id, premises_id, inspector_id, result, at, received_at, note, body, actor, checklist_version, answers, unseen, follow_up, found) --
 -- Record what happened at a door.
 INSERT INTO outcome (client_id, visit_id, premises_id, inspector_id, result, at, received_at, note, body, actor,
-                     checklist_version, answers, unseen, follow_up)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                     checklist_version, answers, unseen, follow_up, found)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING outcome_id;
 
 -- planned_periodic(visit_id) --
 -- Whether a visit was planned as a full inspection, whatever became of that duty since.
 SELECT EXISTS (SELECT FROM visit_duty vd JOIN duty d USING (duty_id) WHERE vd.visit_id = $1 AND d.kind = 'periodic');
+
+-- planned_rechecks(visit_id) --
+-- The hazards that a visit was to re-check, whatever became of the duties since.
+SELECT d.hazard_id, h.code FROM visit_duty vd JOIN duty d USING (duty_id) JOIN hazard h USING (hazard_id)
+WHERE vd.visit_id = $1 AND d.kind = 'recheck' ORDER BY d.hazard_id;
 
 -- put_off_duties(rows, at) --
 -- These duties stay open and are tried again from a later day; the newest visit that we know of decides.
@@ -35,28 +40,6 @@ WHERE d.duty_id = n.duty_id AND (d.attempts, d.last_attempt_at) IS DISTINCT FROM
 UPDATE duty d SET due_on = $3, reason = $4
 WHERE d.premises_id = $1 AND d.kind = 'periodic' AND d.state = 'open' AND d.due_on < $3
   AND NOT EXISTS (SELECT FROM visit_duty vd WHERE vd.visit_id = $2 AND vd.duty_id = d.duty_id);
-
--- date_hazards_back(hazard_ids, found_at, found_on, zone) --
--- Open hazards that a report of an earlier visit shows to be older than known: deadline and re-check move with them.
-WITH older AS (
-    UPDATE hazard h SET found_at = $2, due_on = h.due_on - moved.days
-    FROM (SELECT hazard_id, found_at - $2 AS lead, (found_at AT TIME ZONE $4)::date - $3::date AS days
-          FROM hazard WHERE hazard_id = ANY($1::bigint[])) moved
-    WHERE h.hazard_id = moved.hazard_id AND h.state = 'open' AND moved.lead > interval '0'
-    RETURNING h.hazard_id, h.due_on
-)
-UPDATE duty d SET due_on = o.due_on, not_before = least(d.not_before, greatest(o.due_on, $3::date + 1)),
-                  reason = regexp_replace(d.reason, 'found on \d{4}-\d{2}-\d{2}', 'found on ' || $3::date::text)
-FROM older o WHERE d.hazard_id = o.hazard_id AND d.kind = 'recheck' AND d.state = 'open';
-
--- close_minor_hazards(outcome_id, at) --
--- Minor hazards that an outcome found and a later visit, reported before it, did not see any more.
-WITH later AS (
-    SELECT o.outcome_id FROM outcome mine JOIN outcome o ON o.premises_id = mine.premises_id
-    WHERE mine.outcome_id = $1 AND o.at > mine.at AND o.result = 'passed' ORDER BY o.at LIMIT 1
-)
-UPDATE hazard h SET state = 'closed', closed_at = $2, closed_outcome_id = later.outcome_id
-FROM later WHERE h.outcome_id = $1 AND h.grade = 3 AND h.state = 'open';
 
 -- tried_in_a_row(premises_id, at) --
 -- When visits before a moment did not get in, since the last that did, oldest first.

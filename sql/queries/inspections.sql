@@ -346,8 +346,8 @@ SELECT outcome_id, visit_id, body FROM outcome WHERE client_id = $1;
 -- The outcome of a visit, if it was reported.
 SELECT outcome_id FROM outcome WHERE visit_id = $1;
 
--- duties_of_visit(visit_id) --
--- The duties of a visit that are still open.
+-- duties_of_visit(visit_id, entered_at) --
+-- The duties of a visit that are still open, and those done by a later visit only; `entered_at`: NULL when nobody got in.
 SELECT d.duty_id, d.premises_id, d.kind, d.due_on, d.not_before, d.mandatory, d.reason, d.attempts, d.last_attempt_at,
        d.alert_id, a.rule_id AS alert_rule, a.severity AS alert_severity, d.hazard_id, h.code AS hazard_code,
        h.grade AS hazard_grade
@@ -355,33 +355,15 @@ FROM visit_duty vd
 JOIN duty d ON d.duty_id = vd.duty_id
 LEFT JOIN alert a ON a.alert_id = d.alert_id
 LEFT JOIN hazard h ON h.hazard_id = d.hazard_id
-WHERE vd.visit_id = $1 AND d.state = 'open'
+WHERE vd.visit_id = $1
+  AND (d.state = 'open'
+       OR d.state = 'done' AND (SELECT (o.at, o.visit_id) > ($2, $1) FROM outcome o WHERE o.outcome_id = d.outcome_id))
 ORDER BY d.duty_id
 FOR UPDATE OF d;
 
--- open_hazards(premises_id, at) --
--- The hazards of a door that are not closed; whether they were first seen after a moment.
-SELECT hazard_id, code, grade, found_at > $2 AS later FROM hazard WHERE premises_id = $1 AND state = 'open' ORDER BY hazard_id;
-
 -- finish_duties(duty_ids, outcome_id, at) --
--- These duties are done by this outcome.
-UPDATE duty SET state = 'done', closed_at = $3, outcome_id = $2 WHERE duty_id = ANY($1::bigint[]) AND state = 'open';
-
--- add_hazard(premises_id, outcome_id, code, grade, found_at, due_on, note) --
--- Record a hazard that an outcome found.
-INSERT INTO hazard (premises_id, outcome_id, code, grade, found_at, due_on, state, note)
-VALUES ($1, $2, $3, $4, $5, $6, 'open', $7)
-RETURNING hazard_id;
-
--- close_hazards(hazard_ids, outcome_id, at) --
--- These hazards were found to be gone; open re-checks of them go with them.
-WITH closed AS (
-    UPDATE hazard SET state = 'closed', closed_at = $3, closed_outcome_id = $2
-    WHERE hazard_id = ANY($1::bigint[]) AND state = 'open'
-    RETURNING hazard_id
-)
-UPDATE duty d SET state = 'done', closed_at = $3, outcome_id = $2
-FROM closed c WHERE d.hazard_id = c.hazard_id AND d.state = 'open';
+-- These duties are done by this outcome, also those that a later visit, reported before, had done.
+UPDATE duty SET state = 'done', closed_at = $3, outcome_id = $2 WHERE duty_id = ANY($1::bigint[]) AND state <> 'cancelled';
 
 -- mark_entered(premises_id, entered_on) --
 -- The last safety inspection that got in.

@@ -26,7 +26,7 @@ from inspections.cycle import (
 from inspections.duties import AlertNote, duty_of_alert
 from inspections.hazards import InvalidCatalogue, load_hazards, parse_hazards
 from inspections.model import Result, Window
-from inspections.outcomes import Decision, Finding, InvalidOutcome, KnownHazard, check_report, decide
+from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide, recheck_of
 from inspections.wallclock import WallClock, local_day
 from tests.unit.inspections_days import DAY, duty
 
@@ -36,15 +36,22 @@ HOME = DoorFacts("household")
 PERIODIC = duty(1)
 ALERT = duty(2, kind="alert", mandatory=True, alert_id=9)
 RECHECK = duty(3, kind="recheck", hazard_id=30, hazard_code="hose_aged", hazard_grade=2)
-HOSE = KnownHazard(30, "hose_aged", 2)
-RUST = KnownHazard(31, "light_rust", 3)
 
 
 def outcome(
-    result: Result, *codes: str, duties: tuple[object, ...] = (PERIODIC,), known: tuple[KnownHazard, ...] = ()
+    result: Result, *codes: str, duties: tuple[object, ...] = (PERIODIC,), rechecks: dict[int, str] | None = None
 ) -> Decision:
     findings = [Finding(code) for code in codes]
-    return decide(result, findings, duties, known, HOME, DAY, CYCLES, CATALOGUE)  # type: ignore[arg-type]
+    return decide(
+        result,
+        findings,
+        duties,
+        HOME,
+        DAY,
+        CYCLES,
+        CATALOGUE,
+        planned_rechecks=rechecks,  # type: ignore[arg-type]
+    )
 
 
 def test_passed_does_every_duty_and_starts_the_next_cycle() -> None:
@@ -74,47 +81,50 @@ def test_not_entered_satisfies_nothing(result: Result) -> None:
 def test_hazard_gets_its_grades_deadline_and_recheck() -> None:
     """Grade 1 is re-checked as mandatory at its deadline, grade 3 waits for the next visit."""
     decision = outcome("hazard_found", "leak", "light_rust")
-    leak, rust = decision.hazards
-    assert (leak.grade, leak.due_on, leak.recheck_mandatory) == (1, date(2026, 11, 24), True)
-    assert (rust.grade, rust.recheck) == (3, False)
+    leak, rust = decision.found
+    assert (leak.grade, leak.due_on, rust.grade) == (1, date(2026, 11, 24), 3)
+    recheck = recheck_of(leak, CATALOGUE, DAY)
+    assert recheck is not None
+    assert (recheck.mandatory, recheck.not_before) == (True, date(2026, 11, 24))
+    assert recheck_of(rust, CATALOGUE, DAY) is None
     assert decision.done == (1,)
 
 
-def test_recheck_passed_closes_its_hazard_and_the_minor_ones() -> None:
-    """The re-checked hazard is gone, and a pass also ends what was to be looked at again."""
-    assert outcome("passed", duties=(RECHECK,), known=(HOSE, RUST)).closed_hazards == (30, 31)
+def test_a_pass_closes_the_hazard_of_its_recheck() -> None:
+    """The re-checked hazard is gone, also when another visit has done the duty since."""
+    assert outcome("passed", duties=(RECHECK,)).rechecked == (30,)
+    assert outcome("recheck_passed", duties=(), rechecks={30: "hose_aged"}).rechecked == (30,)
 
 
 def test_recheck_that_finds_it_again_stays_open() -> None:
-    """The same code is the same hazard: no second row, the re-check stays with a new deadline."""
-    decision = outcome("hazard_found", "hose_aged", "leak", duties=(RECHECK,), known=(HOSE,))
-    assert (decision.done, decision.closed_hazards) == ((), ())
-    assert [hazard.code for hazard in decision.hazards] == ["leak"]
+    """The same code is the same hazard: nothing is closed, the re-check stays with a new deadline."""
+    decision = outcome("hazard_found", "hose_aged", "leak", duties=(RECHECK,))
+    assert (decision.done, decision.rechecked) == ((), ())
     assert decision.retries[0].due_on == date(2026, 12, 23)
     assert not decision.retries[0].attempt
 
 
 def test_recheck_that_finds_something_else_closes_the_old_hazard() -> None:
     """The hose was changed, but a leak was found: one closed, one new."""
-    decision = outcome("hazard_found", "leak", duties=(RECHECK,), known=(HOSE,))
-    assert (decision.done, decision.closed_hazards, len(decision.hazards)) == ((3,), (30,), 1)
+    decision = outcome("hazard_found", "leak", duties=(RECHECK,))
+    assert (decision.done, decision.rechecked, len(decision.found)) == ((3,), (30,), 1)
 
 
 def test_a_recheck_alone_satisfies_rechecks_only() -> None:
     """The hazard is closed; the periodic inspection and the alert still wait, and no attempt is counted."""
-    decision = outcome("recheck_passed", duties=(PERIODIC, ALERT, RECHECK), known=(HOSE, RUST))
-    assert (decision.done, decision.closed_hazards, decision.next_periodic) == ((3,), (30,), None)
+    decision = outcome("recheck_passed", duties=(PERIODIC, ALERT, RECHECK))
+    assert (decision.done, decision.rechecked, decision.next_periodic) == ((3,), (30,), None)
     assert [(retry.duty_id, retry.attempt) for retry in decision.retries] == [(1, False), (2, False)]
-    with pytest.raises(InvalidOutcome, match="no open re-check"):
+    with pytest.raises(InvalidOutcome, match="no re-check"):
         outcome("recheck_passed")
 
 
 def test_a_partial_visit_leaves_the_rest_open() -> None:
     """What it found counts; nothing is proved gone; everything but the appointment is tried again, entered or not."""
     booked = duty(4, kind="appointment")
-    decision = outcome("partial", "leak", duties=(PERIODIC, RECHECK, booked), known=(HOSE, RUST))
-    assert (decision.entered, decision.done, decision.closed_hazards, decision.next_periodic) == (True, (4,), (), None)
-    assert [hazard.code for hazard in decision.hazards] == ["leak"]
+    decision = outcome("partial", "leak", duties=(PERIODIC, RECHECK, booked))
+    assert (decision.entered, decision.done, decision.rechecked, decision.next_periodic) == (True, (4,), (), None)
+    assert [hazard.code for hazard in decision.found] == ["leak"]
     assert [(retry.duty_id, retry.not_before.day, retry.attempt) for retry in decision.retries] == [
         (1, 26, False),
         (3, 26, False),
@@ -129,7 +139,7 @@ def test_a_partial_visit_leaves_the_rest_open() -> None:
 def test_no_duty_disappears(result: Result, codes: set[str], duties: set[object]) -> None:
     """Whatever is reported, each duty of the visit is either done or tried again, never both, never neither."""
     found = sorted(codes) if result in {"hazard_found", "partial"} else []
-    decision = outcome(result, *found, duties=tuple(duties), known=(HOSE, RUST))
+    decision = outcome(result, *found, duties=tuple(duties))
     again = [retry.duty_id for retry in decision.retries]
     assert sorted([*decision.done, *again]) == sorted(d.duty_id for d in duties)  # type: ignore[attr-defined]
 
