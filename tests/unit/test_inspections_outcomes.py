@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -42,16 +43,8 @@ def outcome(
     result: Result, *codes: str, duties: tuple[object, ...] = (PERIODIC,), rechecks: dict[int, str] | None = None
 ) -> Decision:
     findings = [Finding(code) for code in codes]
-    return decide(
-        result,
-        findings,
-        duties,
-        HOME,
-        DAY,
-        CYCLES,
-        CATALOGUE,
-        planned_rechecks=rechecks,  # type: ignore[arg-type]
-    )
+    asked: tuple[Any, ...] = (findings, duties, HOME, DAY, CYCLES, CATALOGUE)
+    return decide(result, *asked, planned_rechecks=rechecks)
 
 
 def test_passed_does_every_duty_and_starts_the_next_cycle() -> None:
