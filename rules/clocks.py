@@ -71,7 +71,7 @@ def deadline(alert: Alert, stage: str, limits: Limits) -> datetime:
     """When a stage is due: so long after the alarm, or after the alert first was this bad.
 
     An acknowledgement is due from when an owner is needed, dispatch from the acknowledgement, verification from made
-    safe.
+    safe. A planned visit that comes while attendance is not late is the dispatch: none is due until its time passed.
     """
     start = alert.clock_at or alert.raised_at
     if stage == "notified":
@@ -80,13 +80,17 @@ def deadline(alert: Alert, stage: str, limits: Limits) -> datetime:
         return max(start, alert.needed_at or start) + limits.after("acknowledge")
     if stage == "dispatched":
         owned = alert.acknowledged_at or deadline(alert, "acknowledged", limits)
-        return max(start, owned) + limits.after("dispatch")
+        due_at = max(start, owned) + limits.after("dispatch")
+        kept = kept_until(alert, limits)
+        comes_in_time = alert.awaited_from is not None and alert.awaited_from <= deadline(alert, "on_site", limits)
+        return max(due_at, kept) if kept is not None and comes_in_time else due_at
     if stage == "on_site":
         controlled = alert.controlled_at is not None and alert.controlled_at <= start + limits.after("on_site")
         return start + limits.after("on_site_controlled" if controlled else "on_site")
     if stage == "made_safe":
         return start + limits.after("made_safe")
-    return max(start, alert.made_safe_at or deadline(alert, "made_safe", limits)) + limits.after("verify")
+    due_at = max(start, alert.made_safe_at or deadline(alert, "made_safe", limits)) + limits.after("verify")
+    return max(due_at, alert.verify_by) if alert.verify_by is not None else due_at
 
 
 def wound(alert: Alert, regime: Regime) -> Alert:
@@ -96,6 +100,8 @@ def wound(alert: Alert, regime: Regime) -> Alert:
     """
     if not alert.is_open:
         return alert.changed(due_stage=None, due_at=None, wake_at=None, quiet_until=None)
+    if alert.state != "acknowledged":
+        alert = alert.changed(awaited_visit_id=None, awaited_from=None, awaited_to=None)
     limits = regime.limits_of(alert)
     due_at, due_stage = min(
         ((deadline(alert, stage, limits), stage) for stage in PENDING[alert.state]),
@@ -143,12 +149,19 @@ def _reminder_due(alert: Alert, limits: Limits, now: datetime) -> bool:
     return (by_rule is not None and now >= by_rule) or (told and now >= _next_reminder(alert, limits, _due(alert)))
 
 
+def kept_until(alert: Alert, limits: Limits) -> datetime | None:
+    """Until when a planned visit keeps the acknowledgement: it should have left the door, and the grace; None: none."""
+    return None if alert.awaited_to is None else alert.awaited_to + limits.after("visit_grace")
+
+
 def expires(alert: Alert, limits: Limits) -> datetime | None:
     """When the acknowledgement is void; None when nobody has acknowledged or more has happened since."""
     if alert.state != "acknowledged":
         return None
     since = alert.owned_at or alert.acknowledged_at or alert.raised_at
-    return since + limits.after("acknowledgement_expires")
+    expires_at = since + limits.after("acknowledgement_expires")
+    kept = kept_until(alert, limits)
+    return max(expires_at, kept) if kept is not None else expires_at
 
 
 def elapsed(alert: Alert, regime: Regime, fired: Collection[Fired], now: datetime) -> tuple[Alert, list[Transition]]:

@@ -4,7 +4,7 @@ Everything it goes by is stored, so it may be killed and started anywhere, in an
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 import asyncpg
@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from rules import clocks, lifecycle, proof_store, store
 from rules.alert_rows import alert_of
+from rules.awaiting_store import look_at_visits
 from rules.clocks import Fired
 from rules.model import Alert, Reason, Transition
 from rules.regime_store import put_in_force, regime_in_force
@@ -37,7 +38,8 @@ async def tick(pool: asyncpg.Pool, now: datetime, count: int = BATCH) -> int:
         BEHIND.set((now - rows[0]["wake_at"]).total_seconds() if rows else 0.0)
         alerts = [alert_of(row) for row in rows]
         told = await _told(conn, alerts)
-        moved = [(alert, *clocks.elapsed(alert, regime, told.get(alert.alert_id or 0, ()), now)) for alert in alerts]
+        seen = await look_at_visits(conn, alerts, regime, now)
+        moved = [_looked_at(alert, seen.get(alert.alert_id or 0), regime, told, now) for alert in alerts]
         await store.save_transitions(
             conn, [(before, _ending(steps, after)) for before, after, steps in moved], regime, now
         )
@@ -45,6 +47,15 @@ async def tick(pool: asyncpg.Pool, now: datetime, count: int = BATCH) -> int:
             for step in steps:
                 STEPS.labels(step.reason.value).inc()
     return len(rows) + shut_off
+
+
+def _looked_at(
+    alert: Alert, visit: Transition | None, regime: Regime, told: Mapping[int, Collection[Fired]], now: datetime
+) -> tuple[Alert, Alert, list[Transition]]:
+    """An alert, what it becomes by the visit at its door and then by the passing of time, and its steps."""
+    current = alert if visit is None or visit.alert is None else visit.alert
+    after, steps = clocks.elapsed(current, regime, told.get(alert.alert_id or 0, ()), now)
+    return alert, after, steps if visit is None else [visit, *steps]
 
 
 def _ending(steps: list[Transition], after: Alert) -> list[Transition]:

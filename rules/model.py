@@ -52,6 +52,11 @@ class Reason(StrEnum):
     SILENCE_ENDED = "silence_ended"
     SUPPRESSED = "suppressed"
     ACK_EXPIRED = "acknowledgement_expired"
+    VISIT_PLANNED = "visit_planned"
+    VISIT_MOVED = "visit_moved"
+    VISIT_DROPPED = "visit_dropped"
+    VISIT_REPORTED = "visit_reported"
+    VISIT_PASSED = "visit_passed"
     NORMAL_AGAIN = "telemetry_normal"
     INSPECTED = "inspected"
     PASSED = "inspection_passed"
@@ -267,7 +272,9 @@ class Alert:
     gives attendance more time. The moments of its stages are our clock's. `due_stage` and `due_at`: the earliest stage
     it waits for; `escalation`: levels told since that was missed; `wake_at`: when its clock must be looked at next
     (rules/clocks.py keeps these four). `quiet_until`: a notice was held back by a silence that ends then. `remind_min`:
-    its rule wants it brought to mind this often, missed or not.
+    its rule wants it brought to mind this often, missed or not. `awaited_visit_id`, `awaited_from`, `awaited_to`: the
+    planned visit that keeps its acknowledgement (rules/awaiting.py), arrival and leaving. `verify_by`: verification is
+    not due before this, the deadline that somebody was given in writing (rules/hazards.py).
     """
 
     alert_id: int | None
@@ -315,6 +322,10 @@ class Alert:
     quiet_until: datetime | None = None
     escalation: int = 0
     remind_min: float | None = None
+    awaited_visit_id: int | None = None
+    awaited_from: datetime | None = None
+    awaited_to: datetime | None = None
+    verify_by: datetime | None = None
 
     @property
     def worst(self) -> str:

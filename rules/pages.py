@@ -90,6 +90,9 @@ class AlertRow(BaseModel):
     due_at: datetime | None
     overdue: bool
     escalation: Annotated[int, Field(description="levels told since the deadline was missed")]
+    awaited_visit_id: Annotated[int | None, Field(description="the planned visit that keeps its acknowledgement")]
+    awaited_from: Annotated[datetime | None, Field(description="when that visit is to arrive")]
+    awaited_to: Annotated[datetime | None, Field(description="when it is to leave")]
     silenced: Annotated[str | None, Field(description="who keeps its notices back, until when and why")]
     clock: list[StageRow]
 

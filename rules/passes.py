@@ -25,6 +25,7 @@ from rules import (
     watch_store,
     watching,
 )
+from rules.awaiting_store import follow_visits
 from rules.catalog import Catalog
 from rules.changes import key_of
 from rules.detectors import DAILY
@@ -205,6 +206,7 @@ async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: 
         if not await store.claim_tick(conn):
             return Done()
         written = await take_inspections(conn, catalog, now)
+        written += await follow_visits(conn, now)
         written += await _end_silences(conn, catalog, now)
         written += await _floods(conn, catalog, now, guard)
         written += await _quiet_buildings(conn, catalog, now)

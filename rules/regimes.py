@@ -17,6 +17,9 @@ CLASSES = ("leak", "critical", "major", "minor", "info")
 """Tables of a regime; the first for every alert about gas in a room, the others by severity, worst first."""
 
 _MINUTES_MAX = 366 * 24 * 60
+_RANGES = {"levels": (1, 9), "visit_grace_min": (1, 24 * 60)}
+"""Permitted ranges that are not 1 to a year of minutes. A visit that nobody reported for a day is not under way."""
+
 _IN_ORDER = (
     ("on_site_min", "on_site_controlled_min"),
     ("on_site_controlled_min", "made_safe_min"),
@@ -47,6 +50,7 @@ class Limits:
     remind_min: float
     telemetry_min: float
     page: bool
+    visit_grace_min: float = 60
 
     def after(self, name: str) -> timedelta:
         """One of the times, by its name without the unit."""
@@ -108,11 +112,11 @@ def regime_of(name: str, entry: object) -> Regime:
 def _limits(where: str, entry: object) -> Limits:
     if not isinstance(entry, dict):
         raise InvalidRegime(f"{where}: is missing or not a table")
-    names = {one.name for one in fields(Limits)}
-    if unknown := entry.keys() - names:
+    names = {one.name: one.default for one in fields(Limits)}
+    if unknown := entry.keys() - names.keys():
         raise InvalidRegime(f"{where}: unknown key {min(unknown)}")
     for name in sorted(names):
-        _check_value(where, name, entry.get(name))
+        _check_value(where, name, entry.get(name, names[name]))
     limits = Limits(**entry)
     for low, high in _IN_ORDER:
         if getattr(limits, low) > getattr(limits, high):
@@ -129,7 +133,7 @@ def _check_value(where: str, name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRegime(f"{where}: {name} is missing or not a number")
-    low, high = (1, 9) if name == "levels" else (1, _MINUTES_MAX)
+    low, high = _RANGES.get(name, (1, _MINUTES_MAX))
     if not low <= value <= high or (name == "levels" and not isinstance(value, int)):
         raise InvalidRegime(f"{where}: {name} = {value:g} is outside {low} to {high}")
 

@@ -547,6 +547,10 @@ CREATE TABLE alert (
     quiet_until        timestamptz,                      -- a notice was held back by a silence that ends then
     escalation         int NOT NULL DEFAULT 0,           -- levels told since due_at was missed
     remind_min         double precision,                 -- its rule wants it brought to mind this often
+    awaited_visit_id   bigint,                           -- a planned visit (a row of inspections) keeps its acknowledgement;
+    awaited_from       timestamptz,                      -- arrives,
+    awaited_to         timestamptz,                      -- leaves
+    verify_by          timestamptz,                      -- verification is not due before this
     -- rule: no open alert is without a deadline, nor, unless it came late, without somebody who will be told
     CONSTRAINT alert_open_is_due CHECK (state IN ('verified', 'dismissed') OR due_at IS NOT NULL),
     CONSTRAINT alert_open_is_woken CHECK (state IN ('verified', 'dismissed') OR late OR wake_at IS NOT NULL)
@@ -570,6 +574,9 @@ CREATE INDEX alert_open_owner_idx ON alert (owner, raised_at DESC, alert_id DESC
 CREATE INDEX alert_open_rule_idx ON alert (rule_id, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 CREATE INDEX alert_open_area_idx ON alert (area, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 CREATE INDEX alert_open_severity_idx ON alert (severity, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
+-- serve: which acknowledged alerts a planned visit keeps, and whether it still does
+CREATE INDEX alert_acknowledged_idx ON alert (premises_id) WHERE state = 'acknowledged';
+CREATE INDEX alert_awaited_idx ON alert (awaited_visit_id) WHERE awaited_visit_id IS NOT NULL;
 
 -- Alert step: the timeline. Rows are only ever added.
 CREATE TABLE alert_step (

@@ -12,7 +12,8 @@ FROM (
     SELECT alert_id, rule_id, subject, area, severity, worst_severity, state, firing, late, leak, guarded, sentence, first_at, last_at,
            raised_at, unit, last_value, worst_value, count, visit, owner, confirmed, episode, cause, closed_at, device_id,
            premises_id, building_id, gateway_id, clock_at, needed_at, owned_at, controlled_at, notified_at, acknowledged_at,
-           dispatched_at, on_site_at, made_safe_at, due_stage, due_at, escalation
+           dispatched_at, on_site_at, made_safe_at, due_stage, due_at, escalation, awaited_visit_id, awaited_from, awaited_to,
+           verify_by
     FROM alert
     WHERE ($1::text[] IS NULL OR state = ANY($1))
       AND ($2::text[] IS NULL OR severity = ANY($2))
@@ -75,12 +76,14 @@ UPDATE alert SET state = r.state, owner = r.owner, closed_at = r.closed_at, caus
     clock_at = r.clock_at, needed_at = r.needed_at, owned_at = r.owned_at, controlled_at = r.controlled_at,
     acknowledged_at = r.acknowledged_at, dispatched_at = r.dispatched_at, on_site_at = r.on_site_at,
     made_safe_at = r.made_safe_at, due_stage = r.due_stage, due_at = r.due_at, wake_at = r.wake_at,
-    reminded_at = r.reminded_at, quiet_until = r.quiet_until, escalation = r.escalation
+    reminded_at = r.reminded_at, quiet_until = r.quiet_until, escalation = r.escalation,
+    awaited_visit_id = r.awaited_visit_id, awaited_from = r.awaited_from, awaited_to = r.awaited_to, verify_by = r.verify_by
 FROM jsonb_to_recordset($1::jsonb) AS r (
     alert_id bigint, state text, owner text, closed_at timestamptz, cause text, confirmed boolean, clock_at timestamptz,
     needed_at timestamptz, owned_at timestamptz, controlled_at timestamptz, acknowledged_at timestamptz,
     dispatched_at timestamptz, on_site_at timestamptz, made_safe_at timestamptz, due_stage text, due_at timestamptz,
-    wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int)
+    wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int, awaited_visit_id bigint,
+    awaited_from timestamptz, awaited_to timestamptz, verify_by timestamptz)
 WHERE alert.alert_id = r.alert_id;
 
 -- note_first_notices(alert_ids, at) --

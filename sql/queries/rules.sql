@@ -193,12 +193,14 @@ INSERT INTO alert (rule_id, rule_version, subject, area, device_id, gateway_id, 
     firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
     visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id,
     worst_severity, leak, guarded, clock_at, needed_at, owned_at, controlled_at, acknowledged_at, dispatched_at, on_site_at,
-    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min)
+    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min,
+    awaited_visit_id, awaited_from, awaited_to, verify_by)
 SELECT rule_id, rule_version, subject, area, device_id, gateway_id, premises_id, building_id, severity, state,
     firing, late, sentence, first_at, last_at, raised_at, unit, first_value, last_value, worst_value, count, evidence,
     visit, owner, cleared_at, closed_at, cause, confirmed, episode, previous_alert_id,
     worst_severity, leak, guarded, clock_at, needed_at, owned_at, controlled_at, acknowledged_at, dispatched_at, on_site_at,
-    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min
+    made_safe_at, due_stage, due_at, wake_at, reminded_at, quiet_until, escalation, remind_min,
+    awaited_visit_id, awaited_from, awaited_to, verify_by
 FROM jsonb_to_recordset($1::jsonb) AS r (
     rule_id text, rule_version text, subject text, area text, device_id int, gateway_id int, premises_id int,
     building_id int, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
@@ -208,7 +210,8 @@ FROM jsonb_to_recordset($1::jsonb) AS r (
     worst_severity text, leak boolean, guarded boolean, clock_at timestamptz, needed_at timestamptz, owned_at timestamptz,
     controlled_at timestamptz, acknowledged_at timestamptz, dispatched_at timestamptz, on_site_at timestamptz,
     made_safe_at timestamptz, due_stage text, due_at timestamptz, wake_at timestamptz, reminded_at timestamptz,
-    quiet_until timestamptz, escalation int, remind_min double precision)
+    quiet_until timestamptz, escalation int, remind_min double precision,
+    awaited_visit_id bigint, awaited_from timestamptz, awaited_to timestamptz, verify_by timestamptz)
 ON CONFLICT (rule_id, subject) WHERE state NOT IN ('verified', 'dismissed') DO NOTHING
 RETURNING alert_id, rule_id, subject;
 
@@ -221,7 +224,8 @@ UPDATE alert SET severity = r.severity, state = r.state, firing = r.firing, late
     worst_severity = r.worst_severity, clock_at = r.clock_at, needed_at = r.needed_at, owned_at = r.owned_at,
     controlled_at = r.controlled_at, acknowledged_at = r.acknowledged_at, dispatched_at = r.dispatched_at,
     on_site_at = r.on_site_at, made_safe_at = r.made_safe_at, due_stage = r.due_stage, due_at = r.due_at,
-    wake_at = r.wake_at, reminded_at = r.reminded_at, quiet_until = r.quiet_until, escalation = r.escalation
+    wake_at = r.wake_at, reminded_at = r.reminded_at, quiet_until = r.quiet_until, escalation = r.escalation,
+    awaited_visit_id = r.awaited_visit_id, awaited_from = r.awaited_from, awaited_to = r.awaited_to, verify_by = r.verify_by
 FROM jsonb_to_recordset($1::jsonb) AS r (
     alert_id bigint, severity text, state text, firing boolean, late boolean, sentence text, first_at timestamptz,
     last_at timestamptz, unit text, first_value double precision, last_value double precision,
@@ -229,7 +233,8 @@ FROM jsonb_to_recordset($1::jsonb) AS r (
     cause text, confirmed boolean, worst_severity text, clock_at timestamptz, needed_at timestamptz,
     owned_at timestamptz, controlled_at timestamptz, acknowledged_at timestamptz, dispatched_at timestamptz,
      on_site_at timestamptz, made_safe_at timestamptz, due_stage text, due_at timestamptz,
-    wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int)
+    wake_at timestamptz, reminded_at timestamptz, quiet_until timestamptz, escalation int, awaited_visit_id bigint,
+    awaited_from timestamptz, awaited_to timestamptz, verify_by timestamptz)
 WHERE alert.alert_id = r.alert_id;
 
 -- add_alert_steps(rows) --

@@ -1,7 +1,6 @@
 """The clock of alerts: stages, deadlines, escalation, reminders, expiry; as stories, and whatever happens when."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -10,64 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rules import clocks, lifecycle
 from rules.callout import callout_for
-from rules.catalog import default_catalog
 from rules.clocks import Fired, clock, elapsed, wound
-from rules.model import Alert, Finding, Inspection, OfficerStep, Reason, Transition, WrongStep
-from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes, regime_of
+from rules.model import Alert, Inspection, OfficerStep, Reason, Transition, WrongStep
+from rules.regimes import InvalidRegime, Regime, parse_regimes, regime_of
 from rules.silences import Silence
-
-RULES = default_catalog().rules
-CHINA, UK = default_regimes()["china"], default_regimes()["uk"]
-T0 = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-PROOF = ({"kind": "instrument", "instrument": "GT-44", "value": 0.0, "unit": "ppm"},)
-
-
-def at(minutes: float) -> datetime:
-    return T0 + timedelta(minutes=minutes)
-
-
-def found(minute: float = 0, severity: str = "critical", rule_id: str = "leak_alarm", **values: object) -> Finding:
-    sample = [at(minute).isoformat(), severity]
-    given_values: dict[str, object] = {"value": 30.0, "unit": "%LEL", **values}
-    return Finding(rule_id, "device:1", at(minute), at(minute), severity, "seen", {"samples": [sample]}, **given_values)  # type: ignore[arg-type]
-
-
-def raised(regime: Regime = CHINA, severity: str = "critical", rule_id: str = "leak_alarm", **values: object) -> Alert:
-    """An alert of minute 0, wound."""
-    alert = lifecycle.raise_or_fold(RULES[rule_id], None, [], found(0, severity, rule_id), at(0)).alert
-    assert alert is not None
-    return wound(alert.changed(alert_id=1, **values), regime)
-
-
-def stepped(alert: Alert, step: str, minute: float, regime: Regime = CHINA, actor: str = "olga") -> Alert:
-    asked = OfficerStep(step, actor, note="shut at the riser", evidence=PROOF, cause="cooking")
-    after = lifecycle.officer_step("by_person", alert, asked, at(minute)).alert
-    assert after is not None
-    return wound(after, regime)
-
-
-@dataclass
-class Story:
-    """An alert whose clock is looked at again and again; remembers what its timeline tells."""
-
-    alert: Alert
-    regime: Regime = CHINA
-    steps: list[Transition] = field(default_factory=list)
-
-    def look(self, minute: float) -> list[str]:
-        """The reasons of the steps that a look at a minute makes."""
-        self.alert, new = elapsed(self.alert, self.regime, self.told(), at(minute))
-        self.steps += new
-        return [step.reason.value for step in new]
-
-    def told(self) -> set[Fired]:
-        return {fired(step) for step in self.steps if step.reason is Reason.ESCALATED}
-
-
-def fired(step: Transition) -> Fired:
-    assert step.evidence is not None
-    return str(step.evidence["stage"]), str(step.evidence["due_at"]), int(str(step.evidence["level"]))
-
+from tests.unit.alert_story import CHINA, PROOF, RULES, UK, Story, at, fired, found, raised, stepped
 
 # ---------------------------------------------------------------------------------------------- regimes
 
