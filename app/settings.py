@@ -41,6 +41,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
 
 
 _EMBEDDED = "embedded server"
+_ZONES: tuple[KeyPath, KeyPath] = (("roster", "city_timezone"), ("rules", "city_timezone"))
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 
 
@@ -106,6 +107,7 @@ def load_settings(
         gather_file(path, Settings, gathered)
     _add_broker(environ.get("MQTT_URL", ""), "MQTT_URL", gathered)
     gather_environment(environ, Settings, gathered)
+    _share_zone(gathered)
     _add_fallback(gathered, fallback or {})
     if gathered.faults:
         raise SettingsError("\n".join(gathered.faults))
@@ -113,7 +115,19 @@ def load_settings(
         return Settings.model_validate(gathered.values), gathered.sources
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-        raise SettingsError("\n".join(sentence(fault, gathered.sources) for fault in faults)) from None
+        told = dict.fromkeys(sentence(fault, gathered.sources) for fault in faults)
+        raise SettingsError("\n".join(told)) from None
+
+
+def _share_zone(gathered: Gathered) -> None:
+    """A city has one time zone: what is said of its working days counts for its nights, too, and the reverse."""
+    for said, other in (_ZONES, _ZONES[::-1]):
+        if said in gathered.sources and other not in gathered.sources:
+            gathered.put(other, gathered.values[said[0]][said[1]], gathered.sources[said])
+    days, nights = (gathered.values.get(group, {}).get(name) for group, name in _ZONES)
+    if days != nights:
+        names = " and ".join(gathered.sources[path] for path in _ZONES)
+        gathered.faults.append(f"{names}: a city has one time zone, not {days} and {nights}")
 
 
 def _add_broker(url: str, source: str, gathered: Gathered) -> None:

@@ -9,6 +9,7 @@ from rules import backtest
 from rules.backtest import OFFICER_HOURS
 from rules.backtesting import Asked, run_backtest
 from rules.catalog import Catalog, parse_files
+from rules.drafts import changed
 from rules.model import InvalidRule
 from rules.rule_sets import across_districts
 from sql import queries
@@ -19,11 +20,14 @@ STALE_S = 300.0
 
 
 class BacktestBody(BaseModel):
-    """A draft to try on stored history; without `files` the rules in force are reported."""
+    """A draft to try on stored history, whole or as changes; without either the rules in force are reported."""
 
     model_config = ConfigDict(extra="forbid")
 
     files: dict[str, str] = Field({}, description="rules files (TOML) of the draft by name, all of them")
+    changes: dict[str, str] = Field(
+        {}, description="files (TOML) by name that say only what changes of the rules in force, instead of `files`"
+    )
     since: AwareDatetime
     until: AwareDatetime
     areas: tuple[str, ...] = ()
@@ -37,11 +41,19 @@ class BacktestBody(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> "BacktestBody":
+        if self.files and self.changes:
+            raise ValueError("either files or changes, not both")
         if self.until <= self.since:
             raise ValueError("until must lie after since")
         if missing := OFFICER_HOURS.keys() - self.officer_hours.keys():
             raise ValueError(f"officer_hours lacks {min(missing)}")
         return self
+
+    def draft(self, current: Catalog) -> Catalog | None:
+        """The draft, its areas as written; None: the rules in force. Raises InvalidRule."""
+        if self.changes:
+            return changed(current, self.changes)
+        return parse_files(self.files) if self.files else None
 
     def asked(self) -> Asked:
         """What the backtest is about."""
@@ -67,8 +79,10 @@ async def work_off_one(pool: asyncpg.Pool, current: Catalog, zone: str) -> bool:
     try:
         body = BacktestBody.model_validate(row["asked"])
         async with pool.acquire() as conn:
-            draft = await across_districts(conn, parse_files(body.files)) if body.files else current
-            found = await run_backtest(conn, draft, current if body.files else None, body.asked(), zone, told)
+            written = body.draft(current)
+            draft = current if written is None else await across_districts(conn, written)
+            against = None if written is None else current
+            found = await run_backtest(conn, draft, against, body.asked(), zone, told)
         report = backtest.as_data(found)
     except (InvalidRule, NotFound) as refused:
         error = str(refused)

@@ -11,7 +11,17 @@ from rules.entry import checked_rule, digest
 from rules.kinds import KINDS, Kind
 from rules.model import InvalidRule, Rule, Scope
 
-__all__ = ["KINDS", "Catalog", "default_catalog", "packaged_texts", "parse_catalog", "parse_files", "widened"]
+__all__ = [
+    "KINDS",
+    "Catalog",
+    "default_catalog",
+    "entries_of",
+    "joined",
+    "packaged_texts",
+    "parse_catalog",
+    "parse_files",
+    "widened",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,13 @@ def parse_files(texts: Mapping[str, str]) -> Catalog:
     """Check some rules files, by name, as one catalogue; raises InvalidRule at the first mistake."""
     found: dict[str, Rule] = {}
     for name, text in texts.items():
-        for rule_id, entry in _entries(name, text).items():
+        for rule_id, entry in entries_of(name, text).items():
             if rule_id in found:
                 raise InvalidRule(f"rule {rule_id}: stands twice, the second time in {name}")
             found[rule_id] = checked_rule(rule_id, entry)
     if not found:
         raise InvalidRule("no rule at all: every rule stands under [rule.<id>]")
-    return _joined(found)
+    return joined(found)
 
 
 def widened(catalog: Catalog, below: Mapping[str, frozenset[str]]) -> Catalog:
@@ -74,14 +84,15 @@ def widened(catalog: Catalog, below: Mapping[str, frozenset[str]]) -> Catalog:
     """
     everything = {**catalog.rules, **catalog.disabled}
     wide = {rule_id: replace(rule, scope=_wide(rule.scope, below)) for rule_id, rule in everything.items()}
-    return _joined(wide, areas_are_whole=True)
+    return joined(wide, areas_are_whole=True)
 
 
 def _wide(scope: Scope, below: Mapping[str, frozenset[str]]) -> Scope:
     return replace(scope, areas=scope.areas.union(*(below.get(area, frozenset()) for area in scope.areas)))
 
 
-def _entries(name: str, text: str) -> Mapping[str, object]:
+def entries_of(name: str, text: str) -> Mapping[str, object]:
+    """The entries of a rules file by rule id, unchecked; raises InvalidRule when it is not TOML of rules."""
     where = f"{name}: " if name else ""
     try:
         document = tomllib.loads(text)
@@ -99,8 +110,8 @@ def _entries(name: str, text: str) -> Mapping[str, object]:
 # ---------------------------------------------------------------------------------------------- rules of one kind
 
 
-def _joined(rules: Mapping[str, Rule], *, areas_are_whole: bool = False) -> Catalog:
-    """Refuse rules of one kind that look at the same device, and give each the scopes that override it.
+def joined(rules: Mapping[str, Rule], *, areas_are_whole: bool = False) -> Catalog:
+    """The catalogue of some rules, each with the scopes that override it; refuses two of one kind that see one device.
 
     `areas_are_whole`: the scopes name the districts below their areas, too; else different areas may still meet there.
     """

@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from rules.catalog import Catalog, default_catalog, parse_files, widened
+from rules.fitness import refuse_unfit, scope_words, strangers
 from rules.model import InvalidRule
 from sql import audit, queries
 from sql.actor import Actor
@@ -30,8 +31,8 @@ def read_files(path: Path) -> dict[str, str]:
 
 
 def catalog_at(path: Path | None) -> Catalog:
-    """The catalogue of the files at a path, or the packaged one; raises InvalidRule."""
-    return default_catalog() if path is None else parse_files(read_files(path))
+    """The catalogue of the files at a path, or the packaged one; raises InvalidRule, also if it may not be in force."""
+    return default_catalog() if path is None else refuse_unfit(parse_files(read_files(path)))
 
 
 async def across_districts(conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> Catalog:
@@ -63,11 +64,11 @@ async def upload(conn: asyncpg.Connection, files: Mapping[str, str], note: str, 
 async def activate(conn: asyncpg.Connection, digest: str | None, note: str, actor: Actor, now: datetime) -> None:
     """Put a set in force (None: the packaged catalogue) and tell the services; raises NotFound or InvalidRule.
 
-    The set is checked again: another version of the program may have kept it, and districts may have moved since. Runs
-    in the caller's transaction.
+    The set is checked again: another version of the program may have kept it, and districts may have moved since. One
+    without a rule for leak alarms is refused. Runs in the caller's transaction.
     """
     if digest is not None:
-        await across_districts(conn, await stored(conn, digest))
+        refuse_unfit(await across_districts(conn, await stored(conn, digest)))
     await conn.execute(*queries["activate_rule_set"].bind(digest=digest, actor=actor.name, at=now, note=note))
     await audit.record(conn, actor, "rules.activate", f"rule_set:{digest or 'packaged'}", {"note": note}, now)
     await conn.execute(*queries["notify_rules"].bind())
@@ -79,6 +80,26 @@ async def stored(conn: asyncpg.Connection, digest: str) -> Catalog:
     if row is None:
         raise NotFound(f"no set of rules {digest}")
     return parse_files(row["files"])
+
+
+async def unregistered(conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> list[str]:
+    """What rules look for and the registry does not know, one sentence each."""
+    words = {key: sorted(found) for key, found in scope_words(catalog).items()}
+    rows = await conn.fetch(*queries["unregistered_words"].bind(**words))
+    return strangers(catalog, {(row["key"], row["word"]) for row in rows})
+
+
+async def mistakes_in_force(conn: asyncpg.Connection | asyncpg.Pool, packaged: Catalog) -> tuple[str, list[str]]:
+    """Which set is in force, in words, and what is wrong with it for this program and this registry."""
+    row = await conn.fetchrow(*queries["rule_set_in_force"].bind())
+    digest = None if row is None else row["digest"]
+    try:
+        catalog = packaged if row is None or digest is None else parse_files(row["files"])
+        await across_districts(conn, refuse_unfit(catalog))
+    except InvalidRule as error:
+        return f"set {digest}" if digest else "the settings' rules", [str(error)]
+    words = f"set {digest}" if digest else f"no set is activated, so {packaged.digest} of the settings or the program"
+    return words, await unregistered(conn, catalog)
 
 
 class InForce:

@@ -13,7 +13,8 @@ from app.commands.rules import in_force
 from app.commands.terminal import JsonOption, error_console, load, say, show_json, show_table, with_connection
 from rules.backtest import OFFICER_HOURS, Report, as_data, newly_missed
 from rules.backtesting import Asked, run_backtest
-from rules.catalog import parse_files
+from rules.catalog import Catalog, parse_files
+from rules.drafts import changed, from_assignments
 from rules.rule_sets import across_districts, read_files
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
@@ -23,6 +24,14 @@ def show_backtest(
     context: typer.Context,
     draft: Annotated[
         Path | None, typer.Argument(exists=True, help="Rules file or folder to try; none: the rules in force.")
+    ] = None,
+    changes: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, help="File or folder that says only what changes of the rules in force."),
+    ] = None,
+    assignment: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One change, as `micro_leak.parameters.days=7`; may be repeated."),
     ] = None,
     since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Default: 30 days ago. UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Default: now. UTC.")] = None,
@@ -39,6 +48,7 @@ def show_backtest(
 ) -> None:
     """Try rules on stored history: alerts a day, officer-hours, known leaks caught and missed, difference to now.
 
+    A draft is whole, or says only what changes: `--changes days.toml`, or `--set micro_leak.parameters.days=7`.
     Looks at window and event rules and names the others; nothing is written and nobody is paged. Known leaks are
     alerts that an inspection confirmed and leak hazards that it found.
     Exit codes: 0 done, 1 the draft misses a known leak that the rules in force catch (or is wrong), 2 wrong usage.
@@ -55,7 +65,7 @@ def show_backtest(
     if asked.since >= asked.until:
         raise typer.BadParameter("--until must lie after --since")
     current = in_force(context)
-    tried = parse_files(read_files(draft)) if draft else None
+    tried = _draft(current, draft, changes or [], assignment or [])
     zone = load(context).settings.rules.city_timezone
 
     async def work(conn: asyncpg.Connection) -> Report:
@@ -78,6 +88,18 @@ def show_backtest(
     else:
         _show(report)
     sys.exit(1 if newly_missed(report) else 0)
+
+
+def _draft(current: Catalog, draft: Path | None, changes: list[Path], assignments: list[str]) -> Catalog | None:
+    """The rules to try, None for those in force; raises InvalidRule."""
+    texts = {f"{path}: {name}": text for path in changes for name, text in read_files(path).items()}
+    if assignments:
+        texts["--set"] = from_assignments(assignments)
+    if texts and draft:
+        raise typer.BadParameter("a whole draft leaves nothing to change: give it alone, or --changes and --set")
+    if texts:
+        return changed(current, texts)
+    return parse_files(read_files(draft)) if draft else None
 
 
 def _utc(moment: datetime | None) -> datetime | None:

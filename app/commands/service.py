@@ -15,8 +15,9 @@ from app.commands.terminal import JsonOption, Loaded, connection, console, load,
 from app.probes import missing_migrations
 from app.settings import Settings, effective
 from app.sources import variable_name
+from rules.catalog import default_catalog
 from rules.model import InvalidRule
-from rules.rule_sets import catalog_at
+from rules.rule_sets import catalog_at, mistakes_in_force
 from sql import queries
 from sql.migrate import migrate as apply_migrations
 
@@ -81,7 +82,8 @@ class Finding:
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show the effective settings (secrets masked) and look whether everything needed is there.
 
-    Looks at the rule catalogue, the database with its TimescaleDB edition and migrations, and the broker.
+    Looks at the rule files, the set of rules in force and what it names of the registry, the database with its
+    TimescaleDB edition and migrations, and the broker.
     Exit codes: 0 all is well, 1 something is wrong, 2 wrong settings.
     """
     loaded = load(context)
@@ -127,6 +129,7 @@ async def _database(settings: Settings) -> list[Finding]:
             server = await conn.fetchval("SHOW server_version")
             edition = await conn.fetchrow(*queries["timescale_edition"].bind())
             missing = await missing_migrations(conn)
+            in_force = [] if missing else [await _rules_in_force(conn, settings)]
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         return [Finding("database", ok=False, fact=str(error) or type(error).__name__)]
     fact = f"not applied: {', '.join(missing)}; run `gaswarden migrate`" if missing else "all applied"
@@ -134,7 +137,17 @@ async def _database(settings: Settings) -> list[Finding]:
         Finding("database", ok=True, fact=f"PostgreSQL {server}"),
         _timescale(edition),
         Finding("migrations", ok=not missing, fact=fact),
+        *in_force,
     ]
+
+
+async def _rules_in_force(conn: asyncpg.Connection, settings: Settings) -> Finding:
+    try:
+        packaged = catalog_at(settings.rules.file)
+    except InvalidRule:  # told already
+        packaged = default_catalog()
+    words, mistakes = await mistakes_in_force(conn, packaged)
+    return Finding("rules in force", ok=not mistakes, fact="; ".join([words, *mistakes]))
 
 
 def _timescale(edition: asyncpg.Record | None) -> Finding:

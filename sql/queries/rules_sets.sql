@@ -27,6 +27,17 @@ GROUP BY s.digest ORDER BY s.uploaded_at DESC;
 -- One uploaded set, whole.
 SELECT digest, files, note, uploaded_by, uploaded_at FROM rule_set WHERE rule_set.digest = $1;
 
+-- unregistered_words(areas, devices, meter_classes) --
+-- Those of some codes of districts, codes of devices and classes of meters that the registry does not know.
+SELECT 'areas' AS key, word FROM unnest($1::text[]) AS word
+WHERE NOT EXISTS (SELECT FROM district WHERE district.code = word)
+UNION ALL
+SELECT 'devices', word FROM unnest($2::text[]) AS word WHERE NOT EXISTS (SELECT FROM device WHERE device.code = word)
+UNION ALL
+SELECT 'meter_classes', word FROM unnest($3::text[]) AS word
+WHERE NOT EXISTS (SELECT FROM device WHERE device.meter_class = word)
+ORDER BY key, word;
+
 -- backtest_devices(areas, codes) --
 -- Devices of some areas (districts below them included) and codes; null restricts nothing.
 WITH RECURSIVE within AS (

@@ -1,7 +1,10 @@
 """Backtests and sets of rules against a real TimescaleDB: drafts are tried, put in force, and taken up."""
 
+import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,10 +23,13 @@ from rules.rule_routes import RuleRoutes
 from rules.rule_sets import InForce
 from sql import queries
 from sql.actor import Actor
+from tests.servers import Database
 from tests.service.rules_rows import NOW, Town, hourly, make_town
+from tests.service.test_alert_desk import gaswarden
 from tests.service.test_rules_instants import report, work
 
 CATALOG = default_catalog()
+EVENTS = packaged_texts()["event.toml"]
 CONSOLE = Actor("console", "administrator")
 ASKED = Asked(NOW - timedelta(days=20), NOW)
 
@@ -216,7 +222,7 @@ async def test_an_area_is_widened_by_the_districts_of_the_database(
         mistake = (await office.call("POST", path, body=both))["mistake"]
         assert "rules city and old_town" in mistake
         assert "scope.areas = D01" in mistake
-    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": city}, "note": "n"})
+    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": city, "event.toml": EVENTS}, "note": "n"})
     path, why = f"/rule-sets/{kept['digest']}/activation", {"note": "agreed"}
     await office.call("POST", path, who="administrator", status=204, body=why)
     book = InForce(CATALOG)
@@ -237,7 +243,7 @@ async def test_a_set_whose_districts_moved_since_is_not_activated(
     back = packaged_texts()["window.toml"].partition("[rule.index_backwards]")[2].partition("\n[")[0]
     entry = '[rule.{0}]{1}\n[rule.{0}.scope]\nareas = ["{2}"]\n'
     text = entry.format("city", back, "CITY") + entry.format("old_town", back, "D01")
-    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": text}, "note": "n"})
+    kept = await office.call("POST", "/rule-sets", body={"files": {"a.toml": text, "event.toml": EVENTS}, "note": "n"})
     path, why = f"/rule-sets/{kept['digest']}/activation", {"note": "agreed"}
     await office.call("POST", path, who="administrator", status=204, body=why)
     await conn.execute("UPDATE district SET parent_id = (SELECT district_id FROM district WHERE code = 'CITY') "
@@ -262,4 +268,38 @@ async def test_a_backtest_over_http_is_a_job_with_a_report(pool: asyncpg.Pool, o
     assert failed["error"] == "rule micro_leak: parameters.days = 400 is outside 1 to 30"
     kinds = {one["kind"]: one for one in await office.call("GET", "/rules/kinds")}
     assert kinds["micro_leak"]["parameters"]["days"]["unit"] == "days"
+    del town
+
+
+async def test_changes_are_tried_at_the_terminal(db: Database, town: Town, tmp_path: Path) -> None:
+    """`--set` and `--changes` lie over the rules in force; a mistake names rule and key; a draft beside is wrong."""
+    (tmp_path / "days.toml").write_text("rule.night_flow.enabled = false", "utf-8")
+    period = ("--since", f"{ASKED.since:%Y-%m-%d}", "--until", f"{ASKED.until:%Y-%m-%dT%H:%M:%SZ}", "--json")
+    changes, days = ("--changes", str(tmp_path / "days.toml")), ("--set", "micro_leak.parameters.days=12")
+    done, wrong, both = await asyncio.gather(
+        gaswarden(db, "backtest", *changes, *days, *period),
+        gaswarden(db, "backtest", "--set", "micro_leak.parameters.dais=12", *period),
+        gaswarden(db, "backtest", str(tmp_path / "days.toml"), *days, *period),
+    )
+    report = json.loads(done[1])
+    assert (done[0], report["difference"]["gone"]) == (0, 1)
+    assert {one["rule_id"]: one["not_evaluated"] for one in report["rules"]}["night_flow"] == "is not enabled"
+    assert (wrong[0], wrong[2].strip()) == (1, "rule micro_leak: unknown key parameters.dais")
+    assert (both[0], "nothing to change" in both[2]) == (2, True)
+    del town
+
+
+async def test_a_backtest_of_changes_alone_is_laid_over_the_rules_in_force(
+    pool: asyncpg.Pool, office: Office, town: Town
+) -> None:
+    """One line says what changes; a key nobody knows fails the job by name; both kinds of draft at once are refused."""
+    period = {"since": ASKED.since.isoformat(), "until": ASKED.until.isoformat()}
+    lines = ("rule.micro_leak.parameters.days = 12", "rule.micro_leak.parameters.dais = 12")
+    asked = [await office.call("POST", "/backtests", body={**period, "changes": {"a": line}}) for line in lines]
+    await office.call("POST", "/backtests", status=422, body={**period, "changes": {"a": ""}, "files": {"a": ""}})
+    while await work_off_one(pool, CATALOG, "UTC"):
+        pass
+    done, failed = [await office.call("GET", f"/backtests/{one['backtest_id']}") for one in asked]
+    assert (done["report"]["difference"]["gone"], done["report"]["difference"]["new"]) == (1, 0)
+    assert failed["error"] == "rule micro_leak: unknown key parameters.dais"
     del town

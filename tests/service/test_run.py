@@ -8,14 +8,19 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from app.demo.stage import Servers, StageError, run_services
+from rules import rule_sets
+from rules.catalog import packaged_texts
+from sql.actor import Actor
 from tests.servers import Broker, Database
 
 REPOSITORY = Path(__file__).parents[2]
@@ -217,6 +222,33 @@ async def test_check(db: Database, broker: Broker, *, broker_there: bool) -> Non
     assert "leak_alarm" in checks["rules"]["fact"]
     settings = {row["setting"]: row for row in found["settings"]}
     assert ":***@" in settings["DATABASE_URL"]["value"]
+
+
+async def test_check_compares_the_rules_with_the_registry(
+    db: Database, broker: Broker, conn: asyncpg.Connection
+) -> None:
+    """A set in force of which a rule looks at a district that nobody registered: named, and the exit code is 1."""
+    text = packaged_texts()["event.toml"].replace("[rule.magnet]\n", '[rule.magnet]\nscope.areas = ["D99"]\n', 1)
+    console, now = Actor("console", "administrator"), datetime.now(UTC)
+    kept = await rule_sets.upload(conn, {"event.toml": text}, "strange", console, now)
+    await rule_sets.activate(conn, kept.digest, "strange", console, now)
+    async with gaswarden(environment(db, MQTT_URL=broker.url), "check", "--json") as process:
+        code, out, _ = await ended(process)
+    wrong = [one for one in json.loads(out)["checks"] if not one["ok"]]
+    sentence = "rule magnet: scope.areas = D99: no district D99 is registered"
+    assert (code, wrong) == (1, [{"check": "rules in force", "ok": False, "fact": f"set {kept.digest}; {sentence}"}])
+
+
+async def test_a_bad_rules_file_stops_the_start(unchanged_db: Database, tmp_path: Path) -> None:
+    """One sentence, exit code 1, from `run` and from `check`: with these rules a leak alarm would open no alert."""
+    (tmp_path / "rules.toml").write_text(packaged_texts()["window.toml"], "utf-8")
+    environ = environment(unchanged_db, GASWARDEN_RULES__FILE=str(tmp_path / "rules.toml"))
+    async with gaswarden(environ, "run", "rules") as started, gaswarden(environ, "check", "--json") as checked:
+        (started_code, _, err), (checked_code, out, _) = await asyncio.gather(ended(started), ended(checked))
+    assert (started_code, checked_code) == (1, 1)
+    mistake = "no enabled rule of kind leak_alarm: alarms of that kind would open no alert"
+    assert err.splitlines()[-1] == f"rules: {mistake}"
+    assert mistake in {one["fact"] for one in json.loads(out)["checks"] if not one["ok"]}
 
 
 async def test_check_names_pending_migrations(empty_db: Database) -> None:

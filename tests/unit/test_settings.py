@@ -41,6 +41,17 @@ def test_wrong_variable(variables: dict[str, str], expected: str) -> None:
     assert str(caught.value) == expected
 
 
+def test_a_city_has_one_time_zone() -> None:
+    """The zone of rosters is that of the rules' nights, whichever is given; two zones are refused."""
+    for name in ("GASWARDEN_CITY_TIMEZONE", "GASWARDEN_RULES__CITY_TIMEZONE"):
+        settings, sources = load_settings(URLS | {name: "Europe/London"})
+        assert settings.roster.city_timezone == settings.rules.city_timezone == "Europe/London"
+        assert sources["rules", "city_timezone"] == sources["roster", "city_timezone"] == name
+    both = {"GASWARDEN_CITY_TIMEZONE": "Europe/London", "GASWARDEN_RULES__CITY_TIMEZONE": "Asia/Shanghai"}
+    with pytest.raises(SettingsError, match="a city has one time zone, not Europe/London and Asia/Shanghai"):
+        load_settings(URLS | both)
+
+
 WRONG_FILES = [
     ("[http]\nport = 70000", "{path}: http.port: must be less than or equal to 65535 (it is 70000)"),
     ("[http]\nprot = 1", "{path}: http.prot is not a setting; did you mean http.port?"),
