@@ -31,6 +31,7 @@ from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
 from inspections.evidence_routes import EvidenceRoutes
 from inspections.hazard_routes import HazardRoutes
+from inspections.objects import unwritable
 from inspections.offline_routes import OfflineRoutes
 from inspections.printing.paper_routes import PaperRoutes
 from inspections.report_routes import ReportRoutes
@@ -176,6 +177,11 @@ def _campaign(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 
 def _http(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Service:
+    folder = unwritable(settings.evidence)
+    if folder is not None:
+        raise CannotStart(
+            f"evidence: the folder {folder} cannot be written; set GASWARDEN_EVIDENCE__FOLDER or a bucket"
+        )
     probes = _probe_routes(settings, pool, chosen) if settings.http.probe_port is None else None
     joined = Web(pool, settings.http, feature_routes(settings, pool), probes)
     Confirmation(pool).add_to(joined.application)

@@ -156,6 +156,9 @@ def _add_fallback(gathered: Gathered, fallback: Mapping[str, str]) -> None:
         variable = f"{PREFIX}DOSSIER__SIGNING_KEY"
         if variable in fallback and ("dossier", "signing_key") not in given:
             gathered.put(("dossier", "signing_key"), fallback[variable], _EMBEDDED)
+        variable = f"{PREFIX}EVIDENCE__FOLDER"
+        if variable in fallback and not given & {("evidence", "folder"), ("evidence", "s3_bucket")}:
+            gathered.put(("evidence", "folder"), fallback[variable], _EMBEDDED)
     if ("broker", "hostname") not in given:
         _add_broker(fallback.get("MQTT_URL", ""), _EMBEDDED, gathered)
         if "COMMANDS_MQTT_URL" in fallback and ("commands", "broker_url") not in given:

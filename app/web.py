@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 import asyncpg
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from app.access import authenticate, require_role
 from app.binding import Endpoint, Route, bind_route
+from app.callers import Network, caller_address, subscriber_of
 from app.openapi import document, page
 from app.probes import Probes
 from app.problems import Problem, answer, problem_of
@@ -37,6 +38,7 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 _ACTOR_KEY = web.RequestKey("actor", str)
 _SECRET_PATH_KEY = web.RequestKey("secret_path", bool)
+_CALLER_KEY = web.RequestKey("caller", str)
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -55,6 +57,12 @@ class HttpParams(BaseModel):
     public_per_minute: int = Field(
         30, ge=1, le=10_000, description="Calls a minute that one address may make without an account (booking)."
     )
+    public_per_token_per_minute: int = Field(
+        12, ge=1, le=10_000, description="Calls a minute with one card's token, from whatever addresses."
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="Addresses or networks of our own proxies, whose X-Forwarded-For says who calls."
+    )
     drain_s: float = Field(10.0, ge=0, le=300, description="Time that running requests get at shutdown, seconds.")
 
 
@@ -69,10 +77,14 @@ class Web:
         self._pool = pool
         self._streams: WeakKeyDictionary[web.StreamResponse, asyncio.Task[None]] = WeakKeyDictionary()
         self._public_calls = PublicCalls(params.public_per_minute)
+        self._token_calls = PublicCalls(params.public_per_token_per_minute)
+        self._knows_proxies = bool(params.trusted_proxies)
         self._endpoints = [bind_route(route) for route in routes]
         described = document(self._endpoints, title="Gaswarden", version=version("gaswarden"), prefix=PREFIX)
         self._document = described
-        self.application = web.Application(middlewares=[observe, explain], client_max_size=params.body_bytes_max)
+        self.application = web.Application(
+            middlewares=[_locate(params.trusted_proxies), observe, explain], client_max_size=params.body_bytes_max
+        )
         self._add_routes()
         if probes is not None:
             probes.add_to(self.application)
@@ -98,15 +110,26 @@ class Web:
         return handle
 
     async def _caller(self, endpoint: Endpoint, request: web.Request) -> Actor | None:
-        """Who calls, allowed to; nobody on a public route, which is called so often from one address and no more."""
+        """Who calls, allowed to; nobody on a public route.
+
+        That is called so often from one address, and with one token (its path holds it), and no more.
+        """
         if endpoint.public:
             request[_SECRET_PATH_KEY] = True
-            self._public_calls.count(request.remote or "", time.monotonic())
+            self._tell_of_proxies(request)
+            self._public_calls.count(subscriber_of(request[_CALLER_KEY]), time.monotonic())
+            self._token_calls.count(request.path, time.monotonic())
             return None
         actor = await authenticate(self._pool, request)
         request[_ACTOR_KEY] = actor.name
         require_role(actor, endpoint.roles)
         return actor
+
+    def _tell_of_proxies(self, request: web.Request) -> None:
+        """Once: calls come through a proxy that nobody named, so that all residents count as one caller."""
+        if not self._knows_proxies and "X-Forwarded-For" in request.headers:
+            self._knows_proxies = True
+            log.warning("calls come through a proxy: name it in http.trusted_proxies", proxy=request.remote)
 
     async def _end_streams(self, _application: web.Application) -> None:
         """At shutdown: a response that never ends by itself is not waited for."""
@@ -121,6 +144,18 @@ class Web:
         """The OpenAPI document as a page."""
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return web.Response(text=page(self._document), content_type="text/html", headers=policy)
+
+
+def _locate(proxies: Sequence[Network]) -> Middleware:
+    """Note the address of whoever calls, told by our own proxies where there are any."""
+
+    @web.middleware
+    async def locate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        told = request.headers.getall("X-Forwarded-For", ())
+        request[_CALLER_KEY] = caller_address(request.remote or "", told, proxies)
+        return await handler(request)
+
+    return locate
 
 
 @web.middleware
@@ -157,7 +192,7 @@ def _account_for(request: web.Request, status: int, duration_s: float) -> None:
         status=status,
         duration_ms=round(duration_s * 1000, 1),
         actor=request.get(_ACTOR_KEY),
-        remote=request.remote,
+        remote=request[_CALLER_KEY],
     )
 
 

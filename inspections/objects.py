@@ -1,5 +1,6 @@
 """Objects by key in a local folder or in S3, behind one small interface."""
 
+import os
 from pathlib import Path
 
 import obstore
@@ -22,6 +23,18 @@ class EvidenceParams(BaseModel):
     bytes_max: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest file taken, bytes.")
     pixels_max: int = Field(50_000_000, ge=1, le=500_000_000, description="Largest image taken, pixels.")
     per_visit_max: int = Field(40, ge=1, le=1000, description="Most files of one visit.")
+
+
+def unwritable(params: EvidenceParams) -> Path | None:
+    """The local folder if it could not be written; None for one that can be made or written, and for a bucket.
+
+    Nothing is made: whatever is there of the path is asked.
+    """
+    if params.s3_bucket is not None:
+        return None
+    folder = params.folder.absolute()
+    there = next(part for part in (folder, *folder.parents) if part.exists())
+    return None if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else folder
 
 
 class ObjectsUnreachable(Exception):

@@ -8,7 +8,7 @@ docs/reports.md defines each figure.
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -105,6 +105,24 @@ class InspectionReport(Shape):
     lines: list[ReportLine]
     total: ReportLine
     hazards: list[HazardLine]
+
+
+def period_starts(query: ReportQuery) -> list[date]:
+    """The first day of every period that the span touches; that of the first period may lie before the span."""
+    first, last = query.days()
+    return sorted({_start_of(first + timedelta(days=n), query.every) for n in range((last - first).days + 1)})
+
+
+def _start_of(day: date, every: Every) -> date:
+    match every:
+        case "day":
+            return day
+        case "week":
+            return day - timedelta(days=day.weekday())
+        case "month":
+            return day.replace(day=1)
+        case "year":
+            return day.replace(month=1, day=1)
 
 
 def report_of(

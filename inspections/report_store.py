@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from inspections.report_figures import InspectionReport, ReportQuery, report_of
+from inspections.report_figures import InspectionReport, ReportQuery, period_starts, report_of
 from sql import queries
 from sql.actor import Actor
 
@@ -16,16 +16,24 @@ async def inspection_report(
     """Figures of a span of local days, within the caller's areas; the caller's transaction is the snapshot."""
     first, last = query.days()
     past = last + timedelta(days=1)
-    shared = {"every": query.every, "part": query.by, "areas": actor.area_list()}
-    days = {"from_day": first, "to_day": past} | shared
-    moments = {"from_at": _midnight(first, zone), "to_at": _midnight(past, zone), "zone": zone.key} | shared
+    shared = {"part": query.by, "areas": actor.area_list()}
+    days = {"from_day": first, "to_day": past, "every": query.every} | shared
+    begins_on = period_starts(query)
+    edges = [_midnight(day, zone) for day in begins_on]
+    moments = {
+        "from_at": _midnight(first, zone),
+        "to_at": _midnight(past, zone),
+        "begins_on": begins_on,
+        "edges": edges,
+    }
+    await conn.execute(*queries["prepare_figures"].bind())
     counted = [
         *await conn.fetch(*queries["planned_figures"].bind(**days)),
-        *await conn.fetch(*queries["visited_figures"].bind(**moments)),
+        *await conn.fetch(*queries["visited_figures"].bind(**moments, **shared)),
     ]
     if query.by not in {"station", "inspector"}:
         counted += await conn.fetch(*queries["due_figures"].bind(zone=zone.key, **days))
-    hazards = await conn.fetch(*queries["hazard_figures"].bind(today=today, **moments))
+    hazards = await conn.fetch(*queries["hazard_figures"].bind(today=today, zone=zone.key, **moments, **shared))
     return report_of(query, [dict(row) for row in counted], [dict(row) for row in hazards])
 
 

@@ -715,7 +715,7 @@ CREATE UNIQUE INDEX duty_alert_key ON duty (alert_id) WHERE state = 'open' AND a
 CREATE INDEX duty_alert_idx ON duty (alert_id) WHERE alert_id IS NOT NULL;
 CREATE INDEX duty_premises_idx ON duty (premises_id);
 -- serves: coverage against what was due, by period
-CREATE INDEX duty_due_idx ON duty (due_on) WHERE kind = 'periodic' AND state <> 'cancelled';
+CREATE INDEX duty_due_idx ON duty (due_on) INCLUDE (premises_id, outcome_id, state) WHERE kind = 'periodic' AND state <> 'cancelled';
 
 -- Promise: every window that somebody was told, the newest is the duty's; rows are only ever added, with the reason.
 CREATE TABLE promise (
@@ -848,8 +848,10 @@ CREATE TABLE outcome (
     found        jsonb NOT NULL DEFAULT '[]'             -- every hazard seen, new or known: code, grade, due_on, note
 );
 CREATE INDEX outcome_premises_idx ON outcome (premises_id);
--- serves: figures by period
-CREATE INDEX outcome_at_idx ON outcome (at);
+-- serve: figures by period, of the visits of a plan, of the duties that were done; without a look at the wide rows
+CREATE INDEX outcome_at_idx ON outcome (at) INCLUDE (inspector_id, premises_id, result, entered);
+CREATE INDEX outcome_visit_entered_idx ON outcome (visit_id) INCLUDE (entered);
+CREATE INDEX outcome_entered_idx ON outcome (outcome_id) INCLUDE (at, entered, inspector_id);
 
 -- Hazard: found by an outcome, in the same transaction.
 CREATE TABLE hazard (

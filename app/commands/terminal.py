@@ -72,6 +72,7 @@ def embedded_addresses() -> dict[str, str]:
         "GASWARDEN_NOTICES__CONTACT_KEY": servers.contact_key,
         "GASWARDEN_DOSSIER__SIGNING_KEY": servers.dossier_key,
         "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(servers.notices_directory),
+        "GASWARDEN_EVIDENCE__FOLDER": str(servers.evidence_directory),
     }
 
 

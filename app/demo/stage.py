@@ -66,6 +66,7 @@ class Servers:
                 "GASWARDEN_NOTICES__CONTACT_KEY": self.embedded.contact_key,
                 "GASWARDEN_DOSSIER__SIGNING_KEY": self.embedded.dossier_key,
                 "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(self.embedded.notices_directory),
+                "GASWARDEN_EVIDENCE__FOLDER": str(self.embedded.evidence_directory),
             }
             told |= {name: value for name, value in ours.items() if name not in os.environ}
         return told

@@ -127,6 +127,11 @@ class EmbeddedServers:
         """Where contacts local://NAME write."""
         return self.directory / "notices"
 
+    @property
+    def evidence_directory(self) -> Path:
+        """Where photos of visits are kept, wherever the program is started from."""
+        return self.directory / "evidence"
+
     def set_listeners(self, *, tls: bool, client_certificates: bool = False, plain: bool = True) -> None:
         """Which ports the broker has from its next start on: with TLS, with required client certificates, without TLS.
 

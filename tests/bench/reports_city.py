@@ -55,7 +55,7 @@ _HAPPENED = """
     SELECT v.visit_id, gen_random_uuid(), v.visit_id, v.premises_id, p.inspector_id,
            CASE WHEN n % 20 < 10 THEN 'passed' WHEN n % 20 = 10 THEN 'hazard_found' WHEN n % 20 = 11 THEN 'partial'
                 WHEN n % 20 = 12 THEN 'refused' ELSE 'no_access' END,
-           v.arrive_at, v.leave_at, '{"answers": []}', 'bench'
+           v.arrive_at, v.leave_at, jsonb_build_object('answers', repeat('x', 600)), 'bench'
     FROM planned_visit p JOIN visit v ON v.visit_id = 1 + p.n WHERE n % 10 <> 9;
     INSERT INTO duty (premises_id, kind, state, due_on, mandatory, reason, created_at, outcome_id, closed_at)
     SELECT DISTINCT ON (p.premises_id, p.day >= '2026-01-01') p.premises_id, 'periodic',

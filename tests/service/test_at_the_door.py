@@ -166,3 +166,33 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
         == 3
     )
     assert (await call("GET", "/hazards/999"))[0] == 404
+
+
+async def test_residents_behind_our_proxy_are_told_apart(pool: asyncpg.Pool) -> None:
+    """Through a proxy that is named each resident has calls of the own; one token has few, from wherever."""
+    params = HttpParams.model_validate(
+        {"public_per_minute": 2, "public_per_token_per_minute": 5, "trusted_proxies": ["127.0.0.0/8"]}
+    )
+    routes = BookingRoutes(pool, PARAMS).table()
+    async with TestClient(TestServer(Web(pool, params, routes, None).application)) as client:
+
+        async def ask(resident: str, token: str = "") -> int:
+            path = f"/api/v1/booking/{token or uuid4()}"
+            async with client.get(path, headers={"X-Forwarded-For": f"192.0.2.1, {resident}"}) as response:
+                return response.status
+
+        assert [await ask("203.0.113.1") for _ in range(3)] == [404, 404, 429]
+        assert await ask("203.0.113.2") == 404
+        assert [await ask(f"198.51.100.{n}", "one-card") for n in range(6)] == [404] * 5 + [429]
+
+
+async def test_a_header_of_strangers_is_not_believed(pool: asyncpg.Pool) -> None:
+    """Without a named proxy a caller cannot pass for many by writing other addresses into the header."""
+    routes = BookingRoutes(pool, PARAMS).table()
+    async with TestClient(TestServer(Web(pool, HttpParams(public_per_minute=2), routes, None).application)) as client:
+        found = []
+        for n in range(3):
+            headers = {"X-Forwarded-For": f"203.0.113.{n}"}
+            async with client.get(f"/api/v1/booking/{uuid4()}", headers=headers) as response:
+                found.append(response.status)
+        assert found == [404, 404, 429]

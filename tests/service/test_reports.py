@@ -9,6 +9,7 @@ import pytest
 from inspections.planning import plan_day
 from inspections.report_figures import InspectionReport, ReportQuery, report_csv
 from inspections.report_routes import ReportRoutes
+from sql import queries
 from sql.actor import Actor
 from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, settle_town
 from tests.service.rules_rows import insert
@@ -115,3 +116,24 @@ async def test_csv_holds_every_line_and_the_total(pool: asyncpg.Pool) -> None:
     assert len(lines) == 3
     assert lines[1].startswith("2026-01-01,D01,12,7,4,7,4,")
     assert lines[2].startswith(",,12,7,4,7,4,")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_weeks_and_months_hold_the_same_counts(pool: asyncpg.Pool) -> None:
+    """Whatever the length of the periods, what happened is counted once, in periods that begin where they should."""
+    for every, begins_on in (("week", date(2026, 11, 16)), ("month", date(2026, 11, 1)), ("year", date(2026, 1, 1))):
+        report = await figures(pool, ReportQuery.model_validate({"year": 2026, "every": every}))
+        assert [(line.begins_on, line.visited) for line in report.lines if line.visited] == [(begins_on, 7)]
+        assert (report.total.planned, report.total.due, report.total.hazards_found) == (12, 12, 2)
+
+
+async def test_doors_are_not_looked_up_unless_places_are_asked_for(conn: asyncpg.Connection) -> None:
+    """For the whole city by inspector no statement reads the doors; by district it does."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    for part, reads in (("inspector", False), ("district", True)):
+        asked = {"from_at": moment, "to_at": NOW, "begins_on": [moment.date()], "edges": [moment]}
+        text, *given = queries["visited_figures"].bind(**asked, part=part, areas=None)
+        async with conn.transaction(readonly=True):
+            await conn.execute(*queries["prepare_figures"].bind())
+            plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {text}", *given))
+        assert (" on premises" in plan) == reads, plan

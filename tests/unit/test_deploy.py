@@ -83,6 +83,18 @@ def test_files_that_containers_mount_are_there() -> None:
     assert [name for name in files if not (_DEPLOY / name).exists()] == ["./tls"]
 
 
+def test_photos_outlive_their_container_and_their_unit() -> None:
+    """The folder of evidence is a volume of the desk, and the one folder that a unit may write."""
+    desk = _compose()["services"]["desk"]
+    folder = desk["environment"]["GASWARDEN_EVIDENCE__FOLDER"]
+    volume = next(mount.split(":")[0] for mount in desk["volumes"] if mount.split(":")[1] == folder)
+    assert volume in _compose()["volumes"]
+    assert f"-o gaswarden -m 0750 {folder}" in (_DEPLOY / "Containerfile").read_text()
+    unit = (_DEPLOY / "systemd/gaswarden@.service").read_text()
+    told = dict(re.findall(r"^(?:Environment=)?([A-Za-z_]+)=(.*)$", unit, re.MULTILINE))
+    assert told["GASWARDEN_EVIDENCE__FOLDER"].startswith(f"/var/lib/{told['StateDirectory']}/")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 def test_units_are_valid(tmp_path: Path) -> None:
     """systemd finds nothing wrong with the units but that the program is not installed where they look for it."""

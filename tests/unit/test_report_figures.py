@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from inspections.report_figures import ReportQuery, report_csv, report_of
+from inspections.report_figures import Every, ReportQuery, period_starts, report_csv, report_of
 from inspections.report_plot import draw_report, plot_report
 
 JANUARY = date(2026, 1, 1)
@@ -81,3 +81,17 @@ def test_no_legend_lies_on_a_bar(months: int) -> None:
         legend = axes.get_legend()
         assert legend is not None
         assert not any(legend.get_window_extent().overlaps(bar.get_window_extent()) for bar in axes.patches)
+
+
+@pytest.mark.parametrize(
+    ("every", "starts"),
+    [
+        ("day", [date(2025, 12, 31), JANUARY, date(2026, 1, 2)]),
+        ("week", [date(2025, 12, 29)]),
+        ("month", [date(2025, 12, 1), JANUARY]),
+        ("year", [date(2025, 1, 1), JANUARY]),
+    ],
+)
+def test_periods_begin_on_mondays_firsts_and_new_years_days(every: Every, starts: list[date]) -> None:
+    """Every period that three days over a new year touch, the first from its own beginning."""
+    assert period_starts(ReportQuery(since=date(2025, 12, 31), until=date(2026, 1, 2), every=every)) == starts

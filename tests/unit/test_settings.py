@@ -115,6 +115,24 @@ def test_fallback_gives_whole_servers_only() -> None:
     assert settings.database.migration_url == embedded["ADMIN_DATABASE_URL"]
 
 
+def test_photos_of_embedded_servers_lie_beside_them_unless_they_go_elsewhere() -> None:
+    """The clone's own folder is absolute; a folder or bucket of one's own wins, and so do one's own servers."""
+    embedded = {"DATABASE_URL": "postgresql://app@embedded/x", "GASWARDEN_EVIDENCE__FOLDER": "/clone/var/evidence"}
+    assert load_settings({}, None, embedded)[0].evidence.folder == Path("/clone/var/evidence")
+    assert load_settings(URLS, None, embedded)[0].evidence.folder == Path("var/evidence")
+    own = {"GASWARDEN_EVIDENCE__FOLDER": "/srv/photos"}
+    assert load_settings(own, None, embedded)[0].evidence.folder == Path("/srv/photos")
+    assert load_settings({"GASWARDEN_EVIDENCE__S3_BUCKET": "b"}, None, embedded)[0].evidence.s3_bucket == "b"
+
+
+def test_proxies_are_addresses_or_networks() -> None:
+    """Several with commas between; what is neither is one sentence."""
+    settings, _ = load_settings(URLS | {"GASWARDEN_HTTP__TRUSTED_PROXIES": "127.0.0.1, 10.20.0.0/24"})
+    assert [str(network) for network in settings.http.trusted_proxies] == ["127.0.0.1/32", "10.20.0.0/24"]
+    with pytest.raises(SettingsError, match=r"^GASWARDEN_HTTP__TRUSTED_PROXIES"):
+        load_settings(URLS | {"GASWARDEN_HTTP__TRUSTED_PROXIES": "proxy.example"})
+
+
 def test_the_embedded_commands_account_goes_with_the_embedded_broker() -> None:
     """With an own broker the dispatcher of commands never gets the embedded one's account; its password is masked."""
     embedded = {"MQTT_URL": "mqtt://ingest:a@embedded", "COMMANDS_MQTT_URL": "mqtt://commands:s3cret@embedded"}
