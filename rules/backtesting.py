@@ -35,6 +35,7 @@ NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
         "absence": "depends on when messages arrived and when we listened; stored history holds what they said",
         "group": "looks at all devices of a place together; a backtest goes from device to device",
         "asset": "looks at dates in the registry, not at what devices sent",
+        "inspection": "is about what inspectors found, not about what devices sent",
         "desk": "is about this service's own channels and rota, not about what devices sent",
     }
 )

@@ -43,13 +43,23 @@ class Stage:
 def clock(alert: Alert, regime: Regime, now: datetime) -> list[Stage]:
     """The six stages of an alert, each with its deadline, its moment and how it stands at `now`."""
     limits = regime.limits_of(alert)
-    waiting = PENDING.get(alert.state, ())
+    waiting = _waits_for(alert)
     stages = []
     for name in STAGES:
         due_at, at = deadline(alert, name, limits), _moment(alert, name)
         passed = name not in waiting and (name != "notified" or not alert.is_open)
         stages.append(Stage(name, due_at, at, _standing(due_at, at, passed=passed, now=now)))
     return stages
+
+
+def _waits_for(alert: Alert) -> tuple[str, ...]:
+    """The stages an alert still waits for. Once somebody was on site since the clock runs, nobody need be sent there.
+
+    An inspector's visit is known before the desk has written a step; the state then lags behind what happened.
+    """
+    waiting = PENDING.get(alert.state, ())
+    attended = alert.on_site_at is not None and alert.on_site_at >= (alert.clock_at or alert.raised_at)
+    return tuple(stage for stage in waiting if not (attended and stage in {"dispatched", "on_site"}))
 
 
 def _moment(alert: Alert, stage: str) -> datetime | None:
@@ -104,7 +114,7 @@ def wound(alert: Alert, regime: Regime) -> Alert:
         alert = alert.changed(awaited_visit_id=None, awaited_from=None, awaited_to=None)
     limits = regime.limits_of(alert)
     due_at, due_stage = min(
-        ((deadline(alert, stage, limits), stage) for stage in PENDING[alert.state]),
+        ((deadline(alert, stage, limits), stage) for stage in _waits_for(alert)),
         key=lambda one: (one[0], STAGES.index(one[1])),
     )
     if (due_stage, due_at) != (alert.due_stage, alert.due_at):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import asyncpg
 
-from rules import lifecycle, proof_store, store
+from rules import hazard_store, lifecycle, proof_store, store
 from rules.catalog import Catalog
 from rules.model import Alert, OfficerStep, Transition, WrongStep
 from rules.regime_store import regime_in_force
@@ -29,6 +29,8 @@ async def take_step(
         proofs = await proof_store.looked_up(conn, alert, row, asked.evidence, telemetry_min)
         asked = OfficerStep(asked.step, asked.actor, asked.note, asked.cause, proofs, asked.confirmed)
     transition = _step(catalog, alert, asked, now)
+    if asked.step == "verify" and (why := await hazard_store.still_open(conn, alert)):
+        raise Conflict(why)
     saved = await store.save_transition(conn, alert, transition, now)
     details = {"from": alert.state, **_details(asked)}
     await audit.record(conn, actor, f"alert.{asked.step}", f"alert:{alert_id}", details, now)

@@ -176,7 +176,7 @@ async def run(
         return summed([await one(slot) for slot in slots])
 
     async def tick() -> Done:
-        return await passes.tick(pool, await book.current(pool), silences, clock())
+        return await passes.tick(pool, await book.current(pool), silences, clock(), params.city_timezone)
 
     async def daily() -> Done:
         return await daily_pass(pool, await book.current(pool), clock())

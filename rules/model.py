@@ -10,9 +10,10 @@ SEVERITIES = ("info", "minor", "major", "critical")
 OPEN_STATES = ("open", "acknowledged", "dispatched", "on_site", "made_safe")
 CLOSED_STATES = ("verified", "dismissed")
 LATE_AFTER = timedelta(hours=48)
-LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm"})
-"""Kinds of rules whose alerts are about gas or its products in a room: they have the shortest deadlines, and telemetry
-never lowers or ends them. (`Rule.leak` is wider: a small flow that never stops is about a leak, too.)"""
+LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm", "hazard_open"})
+"""Kinds of rules whose alerts are about gas or its products in a room, or a hazard for which gas must be cut: they have
+the shortest deadlines, and telemetry never lowers or ends them. (`Rule.leak` is wider: a small flow that never stops is
+about a leak, too.)"""
 
 Json = Mapping[str, object]
 
@@ -62,6 +63,10 @@ class Reason(StrEnum):
     PASSED = "inspection_passed"
     RECHECK_PASSED = "recheck_passed"
     HAZARD_FOUND = "hazard_found"
+    FOUND_AT_THE_DOOR = "found_at_the_door"
+    SUPPLY_CUT = "supply_cut"
+    RECTIFIED = "hazards_rectified"
+    HAZARDS_CLOSED = "hazards_closed"
     SEEN_SINCE = "seen_again_since_the_visit"
 
 

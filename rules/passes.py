@@ -32,6 +32,7 @@ from rules.detectors import DAILY
 from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
 from rules.gate import admit
+from rules.hazard_store import follow_hazards, hazards_found
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
 
@@ -196,7 +197,7 @@ class Listening:
     interval_at: datetime | None = None
 
 
-async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: datetime) -> Done:
+async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: datetime, zone: str = "UTC") -> Done:
     """Evaluate absences, end what telemetry ended, and take in what inspectors found.
 
     Counts as one batch while more waits to be looked at, so that the next look follows at once.
@@ -207,6 +208,7 @@ async def tick(pool: asyncpg.Pool, catalog: Catalog, listening: Listening, now: 
             return Done()
         written = await take_inspections(conn, catalog, now)
         written += await follow_visits(conn, now)
+        written += await _hazards(conn, catalog, now, zone, guard)
         written += await _end_silences(conn, catalog, now)
         written += await _floods(conn, catalog, now, guard)
         written += await _quiet_buildings(conn, catalog, now)
@@ -243,6 +245,14 @@ async def _floods(conn: asyncpg.Connection, catalog: Catalog, now: datetime, gua
         floods = await watch_store.flooding_gateways(conn, rule.rule_id)
         found += admit(rule, guard.run(rule, partial(flooding.gateway_flood, rule, floods, now), []))
     return await save_found(conn, catalog, found, now)
+
+
+async def _hazards(
+    conn: asyncpg.Connection, catalog: Catalog, now: datetime, zone: str, guard: Guard
+) -> tuple[int, ...]:
+    """Alerts of doors with open hazards, moved as inspections moved the hazards; `zone` is the city's."""
+    written = await save_found(conn, catalog, await hazards_found(conn, catalog, now, guard), now)
+    return written + await follow_hazards(conn, catalog, zone, now)
 
 
 async def _quiet_buildings(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:

@@ -276,6 +276,7 @@ async def places_of(conn: asyncpg.Connection, alerts: Iterable[Alert]) -> dict[s
 
 
 _PLACED = {
+    "premises": "premises_places",
     "building": "building_places",
     "gateway": "gateway_places",
     "compound": "compound_places",

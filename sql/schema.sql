@@ -491,7 +491,7 @@ CREATE TABLE alert (
     alert_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id            text NOT NULL,
     rule_version       text NOT NULL,
-    subject            text NOT NULL,                    -- 'device:12', 'building:7', 'compound:2', 'district:1', 'gateway:3'
+    subject            text NOT NULL,                    -- 'device:12', 'premises:9', 'building:7', 'compound:2', 'district:1', 'gateway:3'
     area               text NOT NULL,
     device_id          int REFERENCES device,
     gateway_id         int REFERENCES gateway,
@@ -882,6 +882,8 @@ CREATE TABLE hazard (
 CREATE INDEX hazard_premises_idx ON hazard (premises_id);
 -- serves: figures by period
 CREATE INDEX hazard_found_idx ON hazard (found_at);
+-- serves: rules looking for open hazards of the gravest grade
+CREATE INDEX hazard_open_idx ON hazard (grade, premises_id) WHERE state = 'open';
 -- serves: what a visit found
 CREATE INDEX hazard_outcome_idx ON hazard (outcome_id);
 ALTER TABLE duty ADD CONSTRAINT duty_hazard_fkey FOREIGN KEY (hazard_id) REFERENCES hazard;

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-FAMILIES = ("event", "window", "absence", "group", "asset", "desk")
+FAMILIES = ("event", "window", "absence", "group", "asset", "inspection", "desk")
 
 
 @dataclass(frozen=True, slots=True)
