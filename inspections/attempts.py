@@ -8,8 +8,9 @@ from inspections.access_rates import BestTime
 from inspections.cycle import NoAccess
 from inspections.model import Duty
 from inspections.outcomes import Decision
+from inspections.working_days import WorkingDays
 
-_LOOK_AHEAD_DAYS = 14
+_LOOK_AHEAD_DAYS = 28  # longer than any holiday week
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +24,31 @@ class NextAttempt:
     reason: str
 
 
-def advise(rules: NoAccess, tried: Sequence[datetime], best: Sequence[BestTime], earliest: date) -> NextAttempt | None:
-    """Choose the next attempt after those `tried` (local, the last is today's), not before `earliest`.
+def advise(
+    rules: NoAccess,
+    tried: Sequence[datetime],
+    best: Sequence[BestTime],
+    earliest: date,
+    calendar: WorkingDays | None = None,
+) -> NextAttempt | None:
+    """Choose the next attempt after those `tried` (local, the last is today's): a worked day not before `earliest`.
 
-    `best`: parts of the week, the best chance first. None when nobody works at any other time.
+    The day is the first on a weekday not tried yet, whatever was learned: so it does not depend on which reports came
+    in so far. `best`: parts of the week, the best chance first; the hours are the best of that day in the half not
+    tried last. None when nobody works at any other time.
     """
-    times = [part for part in (_other_half(rules, tried[-1], time) for time in best) if part is not None]
-    if not times:
+    day = _day(tried, earliest, calendar or WorkingDays())
+    weekend = day is not None and day.weekday() >= 5
+    parts = [other_half(rules, tried[-1], time) for time in best if time.weekend == weekend]
+    time = next((part for part in parts if part is not None), None)
+    if day is None or time is None:
         return None
-    time = times[0]
-    day = _day(tried, time.weekend, earliest)
     kind = "weekends" if time.weekend else "working days"
     seen = ", ".join(f"{moment:%a %d %b %H:%M}" for moment in tried)
     reason = (
-        f"attempt {len(tried) + 1}: nobody opened on {seen}; of the times not tried last, {kind} between "
-        f"{time.from_hour}:00 and {time.to_hour}:00 have the best chance ({time.chance:.0%}); "
-        f"the first such day on another weekday is {day:%a %Y-%m-%d}"
+        f"attempt {len(tried) + 1}: nobody opened on {seen}; {day:%a %Y-%m-%d} is the first day worked on another "
+        f"weekday, and of the times not tried last {time.from_hour}:00-{time.to_hour}:00 has the best chance on "
+        f"{kind} ({time.chance:.0%})"
     )
     return NextAttempt(day, time.from_hour, time.to_hour, time.chance, reason)
 
@@ -57,7 +67,7 @@ def put_off(decision: Decision, duties: Sequence[Duty], advice: NextAttempt | No
     return replace(decision, retries=retries)
 
 
-def _other_half(rules: NoAccess, last: datetime, time: BestTime) -> BestTime | None:
+def other_half(rules: NoAccess, last: datetime, time: BestTime) -> BestTime | None:
     """The part of a time that lies in the half of the day that was not tried last; None when there is none."""
     half = rules.half_day_at.hour
     if last.time() < rules.half_day_at:
@@ -67,9 +77,9 @@ def _other_half(rules: NoAccess, last: datetime, time: BestTime) -> BestTime | N
     return replace(time, from_hour=begin, to_hour=end) if begin < end else None
 
 
-def _day(tried: Sequence[datetime], weekend: bool, earliest: date) -> date:
-    """The first day of the kind on a weekday that was not tried yet, or else the first day of the kind."""
+def _day(tried: Sequence[datetime], earliest: date, worked: WorkingDays) -> date | None:
+    """The first day that is worked, on a weekday not tried yet if there is one; None when none is worked for weeks."""
     ahead = [earliest + timedelta(days=n) for n in range(_LOOK_AHEAD_DAYS)]
-    fitting = [day for day in ahead if (day.weekday() >= 5) == weekend]
+    fitting = [day for day in ahead if worked.is_worked(day)]
     weekdays = {moment.weekday() for moment in tried}
-    return next((day for day in fitting if day.weekday() not in weekdays), fitting[0])
+    return next((day for day in fitting if day.weekday() not in weekdays), next(iter(fitting), None))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from inspections.booking import BookableWindow, Offer, Shift, free_windows
+from inspections.booking import BookableWindow, Offer, Shift, free_windows, same_time_later
 from inspections.outcomes import InvalidOutcome
 from inspections.wallclock import local_day
 from sql import queries
@@ -71,12 +71,42 @@ async def windows_of_card(
     """The windows that the resident of a card may book now."""
     since, until = at, at + timedelta(days=offer.lead_days + offer.days + 1)
     bound = queries["bookable_inspectors"].bind(areas_above=card["areas_above"], user_class=card["user_class"])
-    rows = await conn.fetch(*bound)
-    away = await _away(conn, [row["inspector_id"] for row in rows], since, until)
-    shifts = [Shift(row["shift_start"], row["shift_end"], tuple(away[row["inspector_id"]])) for row in rows]
-    promised = await conn.fetch(*queries["promised_between"].bind(area=card["area"], since=since, until=until))
-    taken = [(row["promised_from"], row["promised_to"]) for row in promised]
+    shifts = await _shifts(conn, await conn.fetch(*bound), since, until)
+    taken = await _taken(conn, card["area"], since, until)
     return free_windows(offer, shifts, taken, local_day(at, zone), zone)
+
+
+async def later_window(
+    conn: asyncpg.Connection, premises_id: int, window: BookableWindow, offer: Offer, day: date
+) -> BookableWindow:
+    """The same time of the next day worked after `day` on which somebody able has room for one more promise.
+
+    `window` is in local time. When no day of the next year has room it is the next day worked: somebody must decide.
+    """
+    days = list(offer.calendar.after(day))
+    rows = await conn.fetch(*queries["able_for_door"].bind(premises_id=premises_id))
+    since, until = window.begins_at, window.ends_at + timedelta(days=(days[-1] - day).days + 1)
+    shifts = await _shifts(conn, rows, since, until)
+    taken = await _taken(conn, rows[0]["area"], since, until) if rows else []
+    found = same_time_later(offer, shifts, taken, window, days)
+    if found is not None:
+        return found
+    begin = datetime.combine(days[0], window.begins_at.time(), window.begins_at.tzinfo)
+    return BookableWindow(begin, begin + (window.ends_at - window.begins_at))
+
+
+async def _shifts(
+    conn: asyncpg.Connection, rows: Sequence[asyncpg.Record], since: datetime, until: datetime
+) -> list[Shift]:
+    away = await _away(conn, [row["inspector_id"] for row in rows], since, until)
+    return [Shift(row["shift_start"], row["shift_end"], tuple(away[row["inspector_id"]])) for row in rows]
+
+
+async def _taken(
+    conn: asyncpg.Connection, area: str, since: datetime, until: datetime
+) -> list[tuple[datetime, datetime]]:
+    promised = await conn.fetch(*queries["promised_between"].bind(area=area, since=since, until=until))
+    return [(row["promised_from"], row["promised_to"]) for row in promised]
 
 
 async def _away(

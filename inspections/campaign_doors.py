@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import holidays
 import numpy as np
 import polars as pl
 
@@ -132,16 +131,6 @@ def estates(due: pl.DataFrame) -> list[Estate]:
             )
         )
     return found
-
-
-def working_days(first_day: date, days: int, country: str, weekdays: Iterable[int]) -> list[bool]:
-    """Which days of a horizon are worked: the weekdays (0: Monday) but no holidays, and a country's make-up days."""
-    years = range(first_day.year, (first_day + timedelta(days=days)).year + 1)
-    calendar = holidays.country_holidays(country, years=years) if country else holidays.HolidayBase()
-    make_up: set[date] = getattr(calendar, "weekend_workdays", set())
-    worked = frozenset(weekdays)
-    horizon = [first_day + timedelta(days=offset) for offset in range(days)]
-    return [day in make_up or (day.weekday() in worked and day not in calendar) for day in horizon]
 
 
 def crews(

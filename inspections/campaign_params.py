@@ -1,8 +1,10 @@
 """The settings of the campaign: how far ahead, how tight, which days are worked, how often it is planned anew."""
 
+import holidays
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from inspections.campaign import CampaignRules
+from inspections.working_days import WorkingDays
 
 
 class CampaignParams(BaseModel):
@@ -38,6 +40,18 @@ class CampaignParams(BaseModel):
         if not value or not set(value) <= set(range(7)):
             raise ValueError("weekdays must name some of 0 (Monday) to 6 (Sunday)")
         return value
+
+    @field_validator("holidays_of")
+    @classmethod
+    def _known_country(cls, value: str) -> str:
+        if value and value not in holidays.list_supported_countries():
+            raise ValueError(f"no holidays of {value!r} are known; give a country's two letters, or nothing for none")
+        return value
+
+    @property
+    def calendar(self) -> WorkingDays:
+        """The days that are worked, for the year and for each day."""
+        return WorkingDays(self.holidays_of, frozenset(self.weekdays))
 
     @property
     def rules(self) -> CampaignRules:

@@ -128,7 +128,7 @@ def make(material: Material, params: RosterParams) -> tuple[Campaign, dict[str, 
     due = doors_of.due_doors(material.doors, material.cycles, material.above, material.first_day, days)
     work = Work(params.service_s, params.between_flats_s, material.cycles.no_access.attempts_max)
     due = doors_of.with_work(due, material.rates, work, material.first_day)
-    worked = doors_of.working_days(material.first_day, days, rules.holidays_of, rules.weekdays)
+    worked = [rules.calendar.is_worked(material.first_day + timedelta(days=ahead)) for ahead in range(days)]
     crews = doors_of.crews(material.inspectors, material.absent, worked, material.first_day, rules.reserve_share)
     pairs, nobody = _pairs(doors_of.estates(due), crews)
     campaign = plan_campaign(material.first_day, days, pairs, rules.rules)

@@ -18,7 +18,7 @@ from inspections.changes import AppointmentCancelled, AppointmentMade, Change, I
 from inspections.checker import broken_freezes, broken_joints, broken_rules
 from inspections.model import Call
 from inspections.params import RosterParams
-from inspections.planning import calls_of, present_inspectors, table_of
+from inspections.planning import DayUnderWay, Run, calls_of, plan_day, present_inspectors, table_of
 from inspections.promises import cancel_appointment, make_appointment, tell_new_windows
 from inspections.repair import Repaired, repair
 from inspections.scope import wanted_of
@@ -73,6 +73,23 @@ async def change_day(
                 raise Conflict(f"no roster was planned for {day.isoformat()}")
             return Changed(day, None, None, None, {"note": "no roster was planned for this day yet"})
         return await _next(conn, run, WallClock(day, params.zone), change, facts, params, at, actor)
+
+
+async def plan_rest(
+    pool: asyncpg.Pool, day: date, params: RosterParams, at: datetime, actor: Actor = INSPECTIONS
+) -> Run:
+    """Plan a day anew; one that is under way from where everybody stands, what is done or travelled to stays.
+
+    Raises as `planning.plan_day` and `change_day` do.
+    """
+    try:
+        return await plan_day(pool, day, params, at, actor)
+    except DayUnderWay:
+        await change_day(pool, day, Replan(kind="replan"), params, at, actor)
+    async with pool.acquire() as conn:
+        run = await store.newest_run(conn, day)
+    assert run is not None
+    return Run(day=day, **run)
 
 
 async def _write_down(
@@ -131,7 +148,7 @@ async def _next(
         _refuse_unkept(repaired, facts.new_duty_id, clock)
     made = next_version(before, repaired)
     _check(before, made)
-    repromised = await tell_new_windows(conn, repaired, clock, actor, at)
+    repromised = await tell_new_windows(conn, repaired, clock, params.offer, actor, at)
     effect = effect_of(before, made, clock) | {"promised_anew": repromised, "seconds": seconds}
     figures = _figures(made, change.kind, effect)
     run_id, version = await change_store.save_next(
@@ -161,6 +178,11 @@ async def _before(
     now = await change_store.in_force(conn, run, staff, clock)
     duties = await change_store.running_duties(conn, now.run_id, clock, at)
     calls = {call.premises_id: call for call in await calls_of(conn, duties, clock.day, params, at)}
+    if params.campaign.calendar.closed(
+        clock.day
+    ):  # what nobody was sent for yet and must not be waits for a day worked
+        sent = {placed.premises_id for roster in now.rosters for placed in roster.visits}
+        calls = {number: call for number, call in calls.items() if call.must or number in sent}
     now_s = clock.second(at)
     standings = [
         stand(r, now_s, params.travel, present=present.get(r.inspector.inspector_id), until_s=facts.until_s or {})

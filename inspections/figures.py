@@ -46,8 +46,14 @@ def load_spread(day: Day, plan: Plan) -> float:
     return max((max(station) - min(station) for station in shares.values()), default=0.0)
 
 
-def defer(calls: Sequence[Call], day: date) -> list[Omission]:
-    """Doors already due that the day cannot even consider get their omission too; doors due later wait silently."""
+def defer(calls: Sequence[Call], day: date, closed: str | None = None) -> list[Omission]:
+    """Doors already due that the day cannot even consider get their omission too; doors due later wait silently.
+
+    `closed`: why the day is not worked, None when it is.
+    """
     overdue = [call for call in calls if min(duty.due_on for duty in call.duties) <= day]
+    if closed:
+        reason = f"the day is {closed}: only what is mandatory or was promised for it is visited"
+        return [Omission(call, "calendar", reason, {"priority": call.priority}) for call in overdue]
     reason = f"the day holds far fewer visits than doors are due; {len(calls)} of less weight wait for a later day"
     return [Omission(call, "capacity", reason, {"priority": call.priority}) for call in overdue]

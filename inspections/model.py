@@ -12,7 +12,7 @@ from typing import Literal
 
 UserClass = Literal["household", "commercial", "industrial"]
 DutyKind = Literal["periodic", "alert", "recheck", "appointment", "request"]
-Constraint = Literal["skill", "area", "window", "shift", "capacity", "crowded_out"]
+Constraint = Literal["skill", "area", "window", "shift", "capacity", "crowded_out", "calendar"]
 Result = Literal["passed", "hazard_found", "recheck_passed", "partial", "no_access", "refused"]
 
 

@@ -135,7 +135,10 @@ class RosterParams(BaseModel):
     @property
     def offer(self) -> Offer:
         """How windows are offered to residents."""
-        return Offer(self.booking_lead_days, self.booking_days, self.booking_window_h, self.booking_per_inspector)
+        return Offer(
+            self.booking_lead_days, self.booking_days, self.booking_window_h, self.booking_per_inspector,
+            self.campaign.calendar,
+        )  # fmt: skip
 
     @property
     def travel(self) -> Travel:

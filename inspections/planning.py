@@ -21,6 +21,7 @@ from inspections.figures import defer, run_figures
 from inspections.model import Call, Day, Duty, Inspector, Plan, TravelTable
 from inspections.params import RosterParams
 from inspections.planner import plan_greedily
+from inspections.promises import give_way
 from inspections.router import travel_table
 from inspections.stations import parts
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
@@ -32,6 +33,10 @@ from sql.errors import Conflict
 
 log = structlog.get_logger()
 _REFUSED = Counter("gaswarden_roster_plans_refused_total", "Plans the checker refused, or a solver that failed")
+
+
+class DayUnderWay(Conflict):
+    """Somebody has set out or reported on the day's rosters in force: only the rest of the day can change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,10 @@ class Run:
 async def plan_day(
     pool: asyncpg.Pool, day: date, params: RosterParams, at: datetime, actor: Actor = INSPECTIONS
 ) -> Run:
-    """Plan a day anew and publish it as the next version; raises Conflict for a past day, PlanningFailed."""
+    """Plan a day anew and publish it as the next version.
+
+    Raises Conflict for a past day, DayUnderWay for one that `changing.plan_rest` can plan the rest of, PlanningFailed.
+    """
     run = await _plan_day(pool, day, params, at, actor, only_missing=False)
     assert run is not None
     return run
@@ -72,6 +80,10 @@ async def _plan_day(
         await store.lock_planning(conn, day)
         if only_missing and await store.newest_run(conn, day):
             return None
+        if await store.under_way(conn, day, at):
+            raise DayUnderWay(
+                f"{day.isoformat()} is under way: what is done or travelled to stays; replan the rest of it"
+            )
         return await _claimed(conn, day, params, at, actor)
 
 
@@ -80,16 +92,20 @@ async def _claimed(conn: asyncpg.Connection, day: date, params: RosterParams, at
     begun = time.perf_counter()
     in_turn = await buildings_in_turn(conn, day, params.campaign.catch_up_days)
     whole = await _load(conn, day, params, at, in_turn)
-    choice = _choose(whole, params, in_turn)
+    closed = params.campaign.calendar.closed(day)
+    choice = _on_call(whole) if closed else _choose(whole, params, in_turn)
     whole = replace(whole, table=await table_of(replace(whole, calls=choice.considered), params))
     plan, fallback = await _checked_plan(replace(whole, calls=choice.considered), params)
-    deferred = defer(choice.deferred, day)
+    deferred = defer(choice.deferred, day, closed)
     figures = run_figures(whole, choice, plan) | {
         "seconds": round(time.perf_counter() - begun, 2),
         "fallback": fallback,
         "candidates_cut": sum(len(call.duties) for call in whole.calls) >= params.candidates_max,
     }
-    run_id, version = await store.save_plan(conn, plan, WallClock(day, params.zone), at, figures, deferred)
+    figures |= {"closed": closed} if closed else {}
+    clock = WallClock(day, params.zone)
+    figures["promised_anew"] = len(await give_way(conn, plan, clock, actor, at))
+    run_id, version = await store.save_plan(conn, plan, clock, at, figures, deferred)
     subject = f"roster:{day.isoformat()}"
     await audit.record(conn, actor, "roster.plan", subject, {"run_id": run_id, "version": version}, at)
     log.info("roster planned", day=day.isoformat(), version=version, **figures)
@@ -163,6 +179,12 @@ def _choose(whole: Day, params: RosterParams, in_turn: frozenset[int]) -> Choice
         tuple(call for choice in choices for call in choice.considered),
         tuple(call for choice in choices for call in choice.deferred),
     )
+
+
+def _on_call(whole: Day) -> Choice:
+    """A closed day: what must be, for whoever can be called; routine waits for a day that is worked."""
+    must = tuple(call for call in whole.calls if call.must)
+    return Choice(must, tuple(call for call in whole.calls if not call.must))
 
 
 async def _checked_plan(day: Day, params: RosterParams) -> tuple[Plan, bool]:

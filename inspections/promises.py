@@ -1,18 +1,22 @@
 """Windows that somebody was told: made, kept for ever, moved with a reason, cancelled. In the caller's transaction."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from inspections.model import Call, Duty, Window
+from inspections.booking import BookableWindow, Offer
+from inspections.booking_store import later_window
+from inspections.model import Call, Duty, Plan, Window
 from inspections.repair import Repaired
 from inspections.wallclock import WallClock, local_day
 from sql import queries
 from sql.actor import Actor
 from sql.errors import NotFound
+
+_HALF_HOUR_S = 1800
 
 
 async def make_appointment(
@@ -68,9 +72,13 @@ async def cancel_appointment(conn: asyncpg.Connection, duty_id: int, at: datetim
 
 
 async def tell_new_windows(
-    conn: asyncpg.Connection, repaired: Repaired, clock: WallClock, actor: Actor, at: datetime
+    conn: asyncpg.Connection, repaired: Repaired, clock: WallClock, offer: Offer, actor: Actor, at: datetime
 ) -> list[dict[str, Any]]:
-    """Tell new windows where promises could not be kept: another time of the day, or the same time of the next day."""
+    """Tell new windows where promises could not be kept: another time of the day, or the same time of a later one.
+
+    The later day is the next one worked on which somebody able still has room. What gave way to an alarm at the same
+    door is told the time of the alarm's visit.
+    """
     unkept = {
         omission.call.premises_id: omission.reason for omission in repaired.plan.omissions if omission.call.promised
     }
@@ -80,22 +88,65 @@ async def tell_new_windows(
         if window is None and call.premises_id not in unkept:
             continue
         why = unkept.get(call.premises_id, "nobody can keep the time promised before")
-        for duty, begin, end in _new_windows(call, window, clock):
-            reason = f"the day changed: {why}"
-            await promise_anew(conn, duty.duty_id, begin, end, reason, clock.zone, actor, at)
-            moments = {"was_from": duty.promised_from, "from": begin, "to": end}
-            told.append({"premises": call.door.code, "duty_id": duty.duty_id, "reason": reason}
-                        | {name: moment and moment.isoformat() for name, moment in moments.items()})  # fmt: skip
+        for duty, old in _promised_on(call, clock):
+            new = await _moved(conn, call, old, window, clock, offer)
+            told.append(await _tell(conn, call, duty, new, f"the day changed: {why}", clock, actor, at))
+    return told + await give_way(conn, repaired.plan, clock, actor, at)
+
+
+async def give_way(
+    conn: asyncpg.Connection, plan: Plan, clock: WallClock, actor: Actor, at: datetime
+) -> list[dict[str, Any]]:
+    """Tell new windows to those whose door is visited for an alarm at another time of the day than was promised.
+
+    The new window is as long as the old one and begins at the half hour before the visit.
+    """
+    told = []
+    for visit in plan.visits():
+        begin = clock.moment(visit.arrive_s)
+        for duty, old in _promised_on(visit.call, clock) if visit.call.mandatory else ():
+            if not old.begins_at <= begin <= old.ends_at:
+                early = clock.moment(visit.arrive_s // _HALF_HOUR_S * _HALF_HOUR_S)
+                late = max(begin, early + (old.ends_at - old.begins_at))
+                reason = "the time promised gives way to the alarm at this door"
+                told.append(await _tell(conn, visit.call, duty, BookableWindow(early, late), reason, clock, actor, at))
     return told
 
 
-def _new_windows(call: Call, window: Window | None, clock: WallClock) -> Iterator[tuple[Duty, datetime, datetime]]:
-    """The new window of each promise for this day, as long as the old one."""
+def _promised_on(call: Call, clock: WallClock) -> Iterator[tuple[Duty, BookableWindow]]:
+    """The duties of a call that are promised for this day, each with its window in local time."""
     for duty in call.duties:
         begin, end = duty.promised_from, duty.promised_to
         if begin is not None and end is not None and local_day(begin, clock.zone) == clock.day:
-            later = begin + timedelta(days=1) if window is None else clock.moment(window.early_s)
-            yield duty, later, later + (end - begin)
+            yield duty, BookableWindow(begin.astimezone(clock.zone), end.astimezone(clock.zone))
+
+
+async def _moved(
+    conn: asyncpg.Connection, call: Call, old: BookableWindow, window: Window | None, clock: WallClock, offer: Offer
+) -> BookableWindow:
+    """The new window of a promise, as long as the old one."""
+    if window is None:
+        return await later_window(conn, call.premises_id, old, offer, clock.day)
+    begin = clock.moment(window.early_s)
+    return BookableWindow(begin, begin + (old.ends_at - old.begins_at))
+
+
+async def _tell(
+    conn: asyncpg.Connection,
+    call: Call,
+    duty: Duty,
+    new: BookableWindow,
+    reason: str,
+    clock: WallClock,
+    actor: Actor,
+    at: datetime,
+) -> dict[str, Any]:
+    """Promise a new window and say so."""
+    begin, end = new.begins_at.astimezone(UTC), new.ends_at.astimezone(UTC)
+    await promise_anew(conn, duty.duty_id, begin, end, reason, clock.zone, actor, at)
+    moments = {"was_from": duty.promised_from, "from": begin, "to": end}
+    said = {name: moment and moment.isoformat() for name, moment in moments.items()}
+    return {"premises": call.door.code, "duty_id": duty.duty_id, "reason": reason} | said
 
 
 async def promises_of_duty(conn: asyncpg.Connection, duty_id: int) -> list[asyncpg.Record]:

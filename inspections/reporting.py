@@ -216,5 +216,5 @@ async def _try_again(
             visit.user_class, visit.area, len(earlier) + 1 + len(later), from_hour=from_hour, to_hour=to_hour
         )
         tried = [moment.astimezone(params.zone) for moment in (*earlier, at, *later)]
-        advice = advise(cycles.no_access, tried, best, max(waiting))
+        advice = advise(cycles.no_access, tried, best, max(waiting), params.campaign.calendar)
     return put_off(decision, duties, advice), replace(follow, attempt=attempt, advice=advice)

@@ -28,6 +28,7 @@ from inspections.answers import (
     RosterQuery,
     RunAnswer,
 )
+from inspections.changing import plan_rest
 from inspections.checklists import load_checklists
 from inspections.day_routes import RosterDayRoutes
 from inspections.hazards import load_hazards
@@ -35,7 +36,6 @@ from inspections.learned import LearnedRates
 from inspections.model import UserClass
 from inspections.outcomes import InvalidOutcome
 from inspections.params import RosterParams
-from inspections.planning import plan_day
 from inspections.printing.formats import (
     RosterFile,
     RosterFormat,
@@ -131,11 +131,11 @@ class InspectionRoutes:
         return OmissionPage(items=items, next=items[-1].premises if len(rows) > query.limit else None)
 
     async def plan(self, day: date, actor: Actor) -> RunAnswer:
-        """Plan a day anew; the new version replaces the one in force."""
+        """Plan a day anew; of a day under way only the rest. The new version replaces the one in force."""
         if actor.areas is not None and actor.role != "administrator":
             raise Conflict("a day is planned for the whole city; your account covers only part of it")
         try:
-            run = await plan_day(self._pool, day, self._params, datetime.now(UTC), actor)
+            run = await plan_rest(self._pool, day, self._params, datetime.now(UTC), actor)
         except PlanningFailed as failure:
             raise Conflict(f"no roster could be planned: {failure}") from failure
         return RunAnswer(

@@ -148,6 +148,11 @@ def _door(row: dict[str, Any]) -> Door:
     return Door(point=point, **row)
 
 
+async def under_way(conn: asyncpg.Connection, day: date, at: datetime) -> bool:
+    """Whether somebody has set out on the rosters of a day in force, or reported one of their visits."""
+    return bool(await conn.fetchval(*queries["day_under_way"].bind(day=day, at=at)))
+
+
 async def save_plan(
     conn: asyncpg.Connection,
     plan: Plan,

@@ -786,7 +786,8 @@ CREATE INDEX visit_duty_duty_idx ON visit_duty (duty_id);
 CREATE TABLE omission (
     run_id       bigint NOT NULL REFERENCES roster_run,
     premises_id  int NOT NULL REFERENCES premises,
-    "constraint" text NOT NULL CHECK ("constraint" IN ('skill', 'area', 'window', 'shift', 'capacity', 'crowded_out')),
+    "constraint" text NOT NULL CONSTRAINT omission_constraint_check CHECK ("constraint" IN (
+                     'skill', 'area', 'window', 'shift', 'capacity', 'crowded_out', 'calendar')),
     reason       text NOT NULL,
     price        jsonb NOT NULL,
     mandatory    boolean NOT NULL DEFAULT false,         -- when it was left out; one that becomes so later is planned anew

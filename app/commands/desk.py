@@ -25,7 +25,8 @@ from app.commands.terminal import (
 from app.importer import ImportRefused, ImportReport, import_folder
 from app.settings import Settings
 from inspections.answers import DayAnswer, RosterAnswer
-from inspections.planning import Run, plan_day
+from inspections.changing import plan_rest
+from inspections.planning import Run
 from inspections.printing.formats import RosterFile, RosterFormat, SheetLanguage
 from inspections.routes import InspectionRoutes
 from inspections.worker import PlanningFailed
@@ -93,7 +94,7 @@ def _show_report(report: ImportReport) -> None:
 
 @roster.command("plan")
 def roster_plan(context: typer.Context, day: DayOption = None, as_json: JsonOption = False) -> None:
-    """Plan a day anew and publish it as its next version. Audited.
+    """Plan a day anew and publish it as its next version; of a day under way only the rest. Audited.
 
     Exit codes: 0 planned, 1 no plan could be made (the reason is printed), 2 wrong usage or settings.
     """
@@ -101,7 +102,7 @@ def roster_plan(context: typer.Context, day: DayOption = None, as_json: JsonOpti
 
     async def plan(pool: asyncpg.Pool, settings: Settings) -> Run:
         at = datetime.now(UTC)
-        return await plan_day(pool, wanted or _tomorrow(settings, at), settings.roster, at, console_actor())
+        return await plan_rest(pool, wanted or _tomorrow(settings, at), settings.roster, at, console_actor())
 
     try:
         run = with_pool(context, plan)

@@ -100,6 +100,13 @@ WHERE d.state = 'open' AND d.mandatory AND d.due_on <= $1 AND (d.not_before IS N
       SELECT FROM inspector i
       WHERE i.active AND ($2 AT TIME ZONE $3)::time < i.shift_end);
 
+-- day_under_way(day, at) --
+-- Whether somebody has set out on the rosters of a day in force, or reported one of their visits.
+SELECT EXISTS (
+    SELECT FROM roster ro JOIN visit v ON v.roster_id = ro.roster_id
+    WHERE ro.run_id = (SELECT run_id FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1)
+      AND (ro.leave_at <= $2 OR EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id)));
+
 -- day_missed(day, at, zone) --
 -- Whether a day has no roster although days before it had, and somebody still works on it.
 SELECT NOT EXISTS (SELECT FROM roster_run WHERE day = $1) AND EXISTS (SELECT FROM roster_run WHERE day < $1)
@@ -269,3 +276,21 @@ WITH RECURSIVE above AS (
     SELECT d.district_id, d.code, d.parent_id FROM district d JOIN above a ON d.district_id = a.parent_id
 )
 SELECT array_agg(code ORDER BY code) FROM above;
+
+-- able_for_door(premises_id) --
+-- The district and class of a door, and the shifts of those who may visit it.
+WITH RECURSIVE door AS (
+    SELECT p.premises_id, p.user_class, di.code AS area, di.district_id
+    FROM premises p
+    JOIN building b ON b.building_id = p.building_id
+    JOIN compound c ON c.compound_id = b.compound_id
+    JOIN district di ON di.district_id = c.district_id
+    WHERE p.premises_id = $1
+), above AS (
+    SELECT di.code, di.parent_id FROM door d JOIN district di ON di.district_id = d.district_id
+    UNION
+    SELECT up.code, up.parent_id FROM above a JOIN district up ON up.district_id = a.parent_id
+)
+SELECT i.inspector_id, i.shift_start, i.shift_end, d.area
+FROM door d
+JOIN inspector i ON i.active AND i.area IN (SELECT code FROM above) AND d.user_class = ANY(i.skills);

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from inspections.campaign_params import CampaignParams
 from inspections.params import RosterParams
 from inspections.registry import (
     BuildingRow,
@@ -22,7 +23,8 @@ from tests.service.rules_rows import insert
 
 NOW = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)  # 19:00 in the city
 TOMORROW = date(2026, 11, 21)
-PARAMS = RosterParams(iterations_min=20, iterations_per_call=1)
+EVERY_DAY = CampaignParams(weekdays=(0, 1, 2, 3, 4, 5, 6), holidays_of="")
+PARAMS = RosterParams(iterations_min=20, iterations_per_call=1, campaign=EVERY_DAY)
 
 
 async def settle_town(conn: asyncpg.Connection, *, homes: int = 12, last_entered_on: date | None = None) -> None:

@@ -74,12 +74,12 @@ async def test_alert_that_gets_worse_makes_its_duty_mandatory(pool: asyncpg.Pool
 
 
 async def test_roster_for_today_begins_from_now(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
-    """Planned at 11:00 for the same day, no visit lies before 11:15; planned at night, nobody works any more."""
+    """Planned at night nobody works any more; planned at 11:00 for the same day, no visit lies before 11:15."""
     await settle_town(conn)
     eleven = NOW - timedelta(hours=8)
+    assert (await plan_day(pool, TOMORROW - timedelta(days=1), PARAMS, NOW)).figures["inspectors"] == 0
     await plan_day(pool, TOMORROW - timedelta(days=1), PARAMS, eleven)
     assert await conn.fetchval("SELECT min(leave_at) FROM roster") >= eleven + timedelta(minutes=15)
-    assert (await plan_day(pool, TOMORROW - timedelta(days=1), PARAMS, NOW)).figures["inspectors"] == 0
 
 
 async def test_building_alert_is_checked_at_the_newest_alarm(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:

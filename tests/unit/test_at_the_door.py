@@ -1,5 +1,6 @@
 """Pure decisions at the door: checklists, the next attempt, free windows, calls without an account."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from app.problems import Problem
 from app.public_calls import PublicCalls
 from inspections.access_rates import AccessRates, BestTime
 from inspections.attempts import advise
-from inspections.booking import Offer, Shift, free_windows
+from inspections.booking import BookableWindow, Offer, Shift, free_windows, same_time_later
 from inspections.checklists import (
     Answer,
     InvalidChecklists,
@@ -25,6 +26,7 @@ from inspections.cycle import load_cycles
 from inspections.hazards import load_hazards
 from inspections.model import UserClass
 from inspections.outcomes import Finding, InvalidOutcome
+from inspections.working_days import WorkingDays
 
 CATALOGUE = load_hazards()
 LISTS = load_checklists(CATALOGUE)
@@ -96,13 +98,24 @@ def test_a_checklist_names_only_known_hazards() -> None:
 
 
 def test_the_next_attempt_is_at_another_time_on_another_weekday() -> None:
-    """Tried on a Saturday and a Tuesday morning: the best afternoon, on a weekday not tried yet, with its reason."""
-    tried = [datetime(2026, 11, 21, 10, tzinfo=ZONE), datetime(2026, 11, 24, 9, tzinfo=ZONE)]
+    """Tried on a Friday and a Tuesday morning: the Saturday at its best afternoon hours, with the reason."""
+    tried = [datetime(2026, 11, 20, 10, tzinfo=ZONE), datetime(2026, 11, 24, 9, tzinfo=ZONE)]
     best = AccessRates().best_times("household", "D01", 2, from_hour=8, to_hour=18)
     advice = advise(RULES, tried, best, date(2026, 11, 27))
     assert advice is not None
-    assert (advice.not_before, advice.from_hour, advice.to_hour) == (date(2026, 11, 29), 14, 16)  # Sunday
-    assert advice.reason.startswith("attempt 3: nobody opened on Sat 21 Nov 10:00, Tue 24 Nov 09:00")
+    assert (advice.not_before, advice.from_hour, advice.to_hour) == (date(2026, 11, 28), 14, 16)  # Saturday
+    assert advice.reason.startswith("attempt 3: nobody opened on Fri 20 Nov 10:00, Tue 24 Nov 09:00")
+
+
+def test_the_next_attempt_is_on_a_day_that_is_worked() -> None:
+    """A holiday week is stepped over; where no day is worked there is no advice."""
+    tried = [datetime(2026, 9, 28, 9, tzinfo=ZONE)]
+    best = AccessRates().best_times("household", "D01", 1, from_hour=8, to_hour=18)
+    china = WorkingDays("CN", frozenset(range(5)))
+    advice = advise(RULES, tried, best, date(2026, 10, 1), china)
+    assert advice is not None
+    assert advice.not_before == date(2026, 10, 8)  # National Day lasts a week
+    assert advise(RULES, tried, best, date(2026, 10, 1), WorkingDays("", frozenset())) is None
 
 
 @given(
@@ -115,7 +128,9 @@ def test_advice_is_never_sooner_and_in_the_other_half(hours: list[int], begin: i
     """Whatever was tried: not before the rules' day, within two weeks of it, in the half of the day not tried last."""
     tried = [datetime(2026, 11, 2, hour, tzinfo=ZONE) + timedelta(days=n) for n, hour in enumerate(hours)]
     earliest = tried[-1].date() + timedelta(days=ahead)
-    advice = advise(RULES, tried, [BestTime(True, begin, begin + length, 0.5)], earliest)
+    advice = advise(
+        RULES, tried, [BestTime(weekend, begin, begin + length, 0.5) for weekend in (True, False)], earliest
+    )
     if advice is not None:
         assert earliest <= advice.not_before < earliest + timedelta(days=14)
         assert (advice.from_hour >= 13) == (tried[-1].hour < 13)
@@ -135,6 +150,23 @@ def test_windows_are_free_as_long_as_somebody_has_room() -> None:
     away = [Shift(time(8, 30), time(16, 30), ((nine, nine + timedelta(days=1)),)), shifts[1]]
     assert [window.begins_at.hour for window in free_windows(offer, away, taken, day, ZONE)] == [11, 13, 15]
     assert free_windows(offer, [], [], day, ZONE) == []
+    closed = replace(offer, calendar=WorkingDays("", frozenset({0, 1, 3, 4})))
+    assert free_windows(closed, shifts, [], day, ZONE) == []
+
+
+def test_a_promise_moves_to_the_next_day_with_room() -> None:
+    """The same local time of the first day on which somebody able has room; none when all are full."""
+    offer = Offer(lead_days=2, days=1, window_h=2, per_inspector=1)
+    shift = [Shift(time(8, 30), time(16, 30))]
+    window = BookableWindow(datetime(2026, 11, 20, 9, tzinfo=ZONE), datetime(2026, 11, 20, 11, tzinfo=ZONE))
+    monday = datetime(2026, 11, 23, 9, tzinfo=ZONE)
+    days = [date(2026, 11, 23), date(2026, 11, 24)]
+    assert same_time_later(offer, shift, [], window, days) == BookableWindow(monday, monday + timedelta(hours=2))
+    full = [(monday, monday + timedelta(hours=1))]
+    assert same_time_later(offer, shift, full, window, days) == BookableWindow(
+        monday + timedelta(days=1), monday + timedelta(days=1, hours=2)
+    )
+    assert same_time_later(offer, [], [], window, days) is None
 
 
 def test_calls_without_an_account_are_few() -> None:

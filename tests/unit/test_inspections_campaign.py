@@ -8,12 +8,15 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from inspections.access_rates import AccessRates
 from inspections.campaign import Campaign, CampaignRules, Crew, Estate, expected_attempts, plan_campaign
-from inspections.campaign_doors import DOORS, Absent, Work, crews, due_doors, estates, with_work, working_days
+from inspections.campaign_doors import DOORS, Absent, Work, crews, due_doors, estates, with_work
+from inspections.campaign_params import CampaignParams
 from inspections.cycle import load_cycles
 from inspections.model import Inspector, Point
+from inspections.working_days import WorkingDays
 
 FIRST = date(2026, 12, 1)
 RULES = CampaignRules()
@@ -136,10 +139,22 @@ def test_work_counts_the_visits_in_vain() -> None:
 
 def test_holidays_are_not_worked_and_make_up_days_are() -> None:
     """China's National Day is free, the Saturday that makes up for it is worked; without a country weekdays count."""
-    october = working_days(date(2026, 10, 1), 10, "CN", (0, 1, 2, 3, 4))
-    assert october[0] is False
-    assert october[9] is True
-    assert working_days(date(2026, 10, 1), 3, "", (0, 1, 2, 3, 4)) == [True, True, False]
+    china = WorkingDays("CN", frozenset(range(5)))
+    assert china.closed(date(2026, 10, 1)) == "a public holiday (National Day)"
+    assert china.is_worked(date(2026, 10, 10))
+    assert china.closed(date(2026, 10, 17)) == "a Saturday, which is not worked"
+    assert next(china.after(date(2026, 9, 30))) == date(2026, 10, 8)
+    assert [WorkingDays("", frozenset(range(5))).is_worked(date(2026, 10, day)) for day in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_an_unknown_country_stops_the_start() -> None:
+    """A country without known holidays is named, not found out in the night."""
+    with pytest.raises(ValidationError, match="no holidays of 'XX' are known"):
+        CampaignParams(holidays_of="XX")
 
 
 def inspector(number: int, *areas: str) -> Inspector:
