@@ -10,6 +10,7 @@
 --     a process that runs `notices` takes `notices.database_connections_max` (default 4) and one that LISTENs beside them
 
 CREATE EXTENSION IF NOT EXISTS timescaledb;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;  -- with PostgreSQL's contrib; a trusted extension: who owns the database may create it
 
 -- ============================================================================ places (written by: inspections)
 
@@ -103,6 +104,8 @@ CREATE TABLE device (
     CHECK (kind <> 'meter' OR (qmin_lh IS NOT NULL AND qmax_lh IS NOT NULL AND pulse_ml IS NOT NULL)),
     CHECK (kind <> 'detector' OR alarm_lel_pct IS NOT NULL)
 );
+-- serves: whoever asks by the code alone, of whatever family
+CREATE INDEX device_code_idx ON device (code);
 -- serves: devices of a gateway (absence rules, gateway binding)
 CREATE INDEX device_gateway_idx ON device (gateway_id);
 -- serves: check meters of zones (zone loss)
@@ -574,6 +577,10 @@ CREATE INDEX alert_open_owner_idx ON alert (owner, raised_at DESC, alert_id DESC
 CREATE INDEX alert_open_rule_idx ON alert (rule_id, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 CREATE INDEX alert_open_area_idx ON alert (area, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
 CREATE INDEX alert_open_severity_idx ON alert (severity, raised_at DESC, alert_id DESC) WHERE state NOT IN ('verified', 'dismissed');
+-- serve: the officers' search by words, by the code of a device, of a door; no fastupdate: no step waits for a full list
+CREATE INDEX alert_sentence_idx ON alert USING gin (lower(sentence) gin_trgm_ops) WITH (fastupdate = off);
+CREATE INDEX alert_device_idx ON alert (device_id);
+CREATE INDEX alert_premises_idx ON alert (premises_id);
 -- serve: which acknowledged alerts a planned visit keeps, and whether it still does
 CREATE INDEX alert_acknowledged_idx ON alert (premises_id) WHERE state = 'acknowledged';
 CREATE INDEX alert_awaited_idx ON alert (awaited_visit_id) WHERE awaited_visit_id IS NOT NULL;

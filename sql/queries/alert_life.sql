@@ -3,7 +3,8 @@
 -- list_alerts(states, severities, areas, rule_id, since, until, late, text, after_at, after_id, count, scope, owner, unowned, due_before, due_from, severity, area_code) --
 -- A page of alerts, newest first; null filters restrict nothing; `after_at` and `after_id` are those of the last alert of the
 -- page before. Planned for the filters given (plan_cache_mode): each of the partial indexes of alert serves one of them;
--- one severity or district is given by itself, so that its index has the order, too.
+-- one severity or district is given by itself, so that its index has the order, too. A text of three letters and more is
+-- looked up by its trigrams where it is rare, and met on the way from the newest alert where it is common.
 SELECT a.*, d.code AS device, p.code AS premises, b.code AS building, g.code AS gateway, b.latitude, b.longitude,
        CASE WHEN a.subject LIKE 'compound:%' THEN
            (SELECT c.code FROM compound c WHERE c.compound_id = split_part(a.subject, ':', 2)::int) END AS compound,
@@ -22,9 +23,10 @@ FROM (
       AND ($5::timestamptz IS NULL OR raised_at >= $5)
       AND ($6::timestamptz IS NULL OR raised_at < $6)
       AND ($7::boolean IS NULL OR late = $7)
-      AND ($8::text IS NULL OR position(lower($8) IN lower(sentence)) > 0
-           OR device_id IN (SELECT x.device_id FROM device x WHERE x.code = $8)
-           OR premises_id IN (SELECT x.premises_id FROM premises x WHERE x.code = $8))
+      AND ($8::text IS NULL
+           OR lower(sentence) LIKE '%' || replace(replace(replace(lower($8), '\', '\\'), '%', '\%'), '_', '\_') || '%'
+           OR device_id = ANY(ARRAY(SELECT x.device_id FROM device x WHERE x.code = $8))
+           OR premises_id = ANY(ARRAY(SELECT x.premises_id FROM premises x WHERE x.code = $8)))
       AND ($9::timestamptz IS NULL OR (raised_at, alert_id) < ($9, $10::bigint))
       AND ($12::text[] IS NULL OR area = ANY($12))
       AND ($13::text IS NULL OR owner = $13)

@@ -122,6 +122,10 @@ BY_INDEX: list[tuple[dict[str, object], str]] = [
     ({"states": OPEN, "area_code": "D3"}, "alert_open_area_idx"),
     ({"states": OPEN, "severity": "critical"}, "alert_open_severity_idx"),
     ({"states": OPEN, "due_before": NOW}, "alert_due_idx"),
+    ({"text": "ALERT 12345"}, "alert_sentence_idx"),
+    ({"states": OPEN, "text": "gas at the riser"}, "alert_device_idx"),
+    ({"states": OPEN, "text": "gas at the riser"}, "alert_premises_idx"),
+    ({"states": OPEN, "text": "alert"}, "alert_open_idx"),  # in nearly every sentence: met on the way
 ]
 
 
@@ -133,6 +137,26 @@ async def test_each_filter_of_the_list_has_its_index(conn: asyncpg.Connection, d
         found = await plan(conn, "list_alerts", **{**FILTERS, **given, "count": 51})
         assert index in found, found
         assert "Seq Scan on alert" not in found
+
+
+async def test_a_text_is_found_as_it_stands(desk: AlertDesk) -> None:
+    """Any case; signs of patterns are signs; a code finds its alerts although no sentence has it; so do two letters."""
+    alert_id = await desk.raise_leak()
+    update = "UPDATE alert SET sentence = $1"
+    for sentence, text, found in (
+        ("Gas at 27.5 %LEL in room_4", "gas AT 27.5 %lel", True),
+        ("Gas at 27.5 %LEL in room_4", "room_4", True),
+        ("Gas at 27.5 %LEL in room-4", "room_4", False),
+        ("Gas at 27.5 LEL", "27%", False),
+        ("back\\slash", "k\\s", True),
+        ("nothing of it", "LD-1", True),
+        ("nothing of it", "D01-P1", True),
+        ("nothing of it", "of", True),
+        ("nothing of it", "D01-P2", False),
+    ):
+        await desk.conn.execute(update, sentence)
+        items = (await desk.ask("GET", "/alerts", text=text))["items"]
+        assert [one["alert_id"] for one in items] == ([alert_id] if found else []), (sentence, text)
 
 
 async def test_the_clock_and_the_stream_have_their_indexes(conn: asyncpg.Connection, db: Database) -> None:
