@@ -1,6 +1,8 @@
 """The composition root: opens the pool, builds the chosen services, and has them supervised."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -51,6 +53,17 @@ from rules.silence_routes import SilenceRoutes
 from sql.pool import open_pool
 
 SERVICES = ("ingest", "rollup", "validation", "commands", "rules", "notices", "inspections", "campaign", "http")
+PROCESSES = {
+    "ingest": ("ingest",),
+    "watch": ("commands", "rules", "notices"),
+    "desk": ("http",),
+    "background": ("rollup", "validation", "inspections", "campaign"),
+}
+"""Which services share a process where they are deployed: what works through much keeps nobody waiting at the desk."""
+_NICENESS = 10
+"""Of a process that has only services which nobody waits for."""
+_SWITCH_INTERVAL_S = 0.001
+"""How long a thread that computes keeps the event loop from its turn: an alarm takes dozens of turns."""
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -62,6 +75,9 @@ class CannotStart(Exception):
 async def run(settings: Settings, names: Iterable[str] = SERVICES) -> None:
     """Run the named services in this process until a signal; raises CannotStart, or the failures of `supervise`."""
     chosen = frozenset(names)
+    if chosen <= frozenset(PROCESSES["background"]):
+        os.nice(_NICENESS)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     async with open_database(settings, "+".join(name for name in SERVICES if name in chosen)) as pool:
         log.info("starting", services=sorted(chosen))
@@ -136,7 +152,8 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
 
 
 def _ingest(settings: Settings, pool: asyncpg.Pool) -> Service:
-    return partial(subscriber.run, pool, settings.ingest, settings.broker)
+    events_pool = partial(open_database, settings, "ingest events")
+    return partial(subscriber.run, pool, settings.ingest, settings.broker, events_pool)
 
 
 def _rollup(settings: Settings, pool: asyncpg.Pool) -> Service:
@@ -152,7 +169,8 @@ def _commands(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 
 def _rules(settings: Settings, pool: asyncpg.Pool) -> Service:
-    return partial(evaluator.run, pool, packaged_rules(settings), settings.rules)
+    events_pool = partial(open_database, settings, "rules events")
+    return partial(evaluator.run, pool, packaged_rules(settings), settings.rules, events_pool=events_pool)
 
 
 def packaged_rules(settings: Settings) -> Catalog:

@@ -49,8 +49,9 @@ class Receiver:
         claim_slot: Callable[[], Awaitable[bool]],
         after: asyncio.Event | None = None,
         intake: Intake | None = None,
+        subscribed: asyncio.Event | None = None,
     ) -> None:
-        self.subscribed = asyncio.Event()
+        self.subscribed = subscribed or asyncio.Event()
         self._params = params
         self._broker = broker
         self._lane = lane

@@ -43,6 +43,9 @@ class RollupParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    rest_share: float = Field(
+        1.0, ge=0, le=100, description="Seconds of rest after a pass for each second that it worked."
+    )
     poll_s: float = Field(
         5.0, gt=0, le=3600, description="Pause when nothing waits; hourly and daily values are about this far behind."
     )
@@ -81,6 +84,7 @@ async def run(pool: asyncpg.Pool, params: RollupParams) -> None:
     retire_at_s = 0.0
     looks = Looks()
     while True:
+        started_s = time.monotonic()
         try:
             done = await roll_up(pool, params)
             await follow_refreshes(pool, looks)
@@ -98,8 +102,8 @@ async def run(pool: asyncpg.Pool, params: RollupParams) -> None:
             log.info("rollup_back")
         failed = False
         _DATABASE_OK.set(1)
-        if not done.batches:
-            await asyncio.sleep(params.poll_s)
+        rest_s = params.rest_share * (time.monotonic() - started_s)
+        await asyncio.sleep(rest_s if done.batches else params.poll_s)
 
 
 async def roll_up(pool: asyncpg.Pool, params: RollupParams) -> Done:

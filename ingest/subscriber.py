@@ -22,20 +22,23 @@ from ingest.lanes import IngestParams, Lane
 from ingest.pacing import Pacer
 from ingest.receiving import Receiver
 from ingest.remembering import resume
+from sql.own_loop import OwnPool, RelayedEvent, run_in_own_loop
 
 
-async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) -> None:
+async def run(
+    pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams, events_pool: OwnPool | None = None
+) -> None:
     """Work until cancelled; then commit and acknowledge what was delivered, and leave.
 
     Survives the loss of the broker and of the database for as long as it lasts. Events have a lane of their own, with
-    its own session, transactions and slot in the ledger, so that an alarm never waits behind a flood of readings. So
-    have the sources of other formats, when there are any.
+    its own session, transactions and slot in the ledger, so that an alarm never waits behind a flood of readings; with
+    `events_pool` also an event loop and connections of its own. So have the sources of other formats a lane.
     """
-    events = _Worker(pool, params, broker, Lane.of_events(params))
-    rest = _Worker(pool, params, broker, Lane.of_the_rest(params), after=events.receiver.subscribed)
+    subscribed = asyncio.Event()
+    rest = _Worker(pool, params, broker, Lane.of_the_rest(params), after=subscribed)
     with _patient_collector():
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(events.work(), name="ingest events")
+            lanes.create_task(_take_events(pool, params, broker, events_pool, subscribed), name="ingest events")
             lanes.create_task(rest.work(), name="ingest readings")
             if params.own_sources:
                 intake = Intake(params.own_sources, Host(params.sparkplug_host))
@@ -43,6 +46,21 @@ async def run(pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams) ->
                 sources = _Worker(pool, params, broker, lane, intake=intake)
                 begun = sources.work(resume(pool, intake, lane.slot, params.retry_max_s))
                 lanes.create_task(begun, name="ingest sources")
+
+
+async def _take_events(
+    pool: asyncpg.Pool, params: IngestParams, broker: BrokerParams, own_pool: OwnPool | None, subscribed: asyncio.Event
+) -> None:
+    """The lane of events; `subscribed` is set while it is connected."""
+    if own_pool is None:
+        await _Worker(pool, params, broker, Lane.of_events(params), subscribed=subscribed).work()
+        return
+    relayed = RelayedEvent(subscribed)
+
+    async def work(opened: asyncpg.Pool) -> None:
+        await _Worker(opened, params, broker, Lane.of_events(params), subscribed=relayed).work()
+
+    await run_in_own_loop(work, own_pool, "ingest events")
 
 
 class _Worker:
@@ -56,6 +74,7 @@ class _Worker:
         lane: Lane,
         after: asyncio.Event | None = None,
         intake: Intake | None = None,
+        subscribed: asyncio.Event | None = None,
     ) -> None:
         directory, receipts = Directory(params.registry_recheck_s), Receipts(lane.slot)
         self._room = asyncio.Event()
@@ -76,7 +95,9 @@ class _Worker:
             for number, slot in enumerate(lane.slots)
         ]
         claim = self._follower.claim_slot
-        self.receiver = Receiver(params, broker, lane, self._writers, receipts, self._room, claim, after, intake)
+        self.receiver = Receiver(
+            params, broker, lane, self._writers, receipts, self._room, claim, after, intake, subscribed
+        )
 
     async def work(self, before: Awaitable[None] | None = None) -> None:
         """Work until cancelled, once `before` is done."""

@@ -46,12 +46,16 @@ _PASS_S = Histogram(
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _ACQUIRE_TIMEOUT_S = 10.0
 _DAY = timedelta(days=1)
+_ROWS_OF_A_PIECE = 2_000
 
 
 class ValidationParams(ValidationLimits):
     """How readings are judged, and at what pace."""
 
     poll_s: float = Field(5.0, gt=0, le=3600, description="Pause when nothing waits.")
+    rest_share: float = Field(
+        1.0, ge=0, le=100, description="Seconds of rest after a pass for each second that it worked."
+    )
     rows_max: int = Field(
         100_000, ge=1_000, le=5_000_000, description="Reading rows of one transaction, unless a single batch has more."
     )
@@ -105,6 +109,7 @@ async def run(pool: asyncpg.Pool, params: ValidationParams) -> None:
     """Work until cancelled; survives restarts of the database (logged once lost, once back)."""
     failed = False
     while True:
+        started_s = time.monotonic()
         try:
             done = await validate(pool, params)
         except _DATABASE_ERRORS as error:
@@ -118,8 +123,8 @@ async def run(pool: asyncpg.Pool, params: ValidationParams) -> None:
             log.info("validation_back")
         failed = False
         _DATABASE_OK.set(1)
-        if not done.batches:
-            await asyncio.sleep(params.poll_s)
+        rest_s = params.rest_share * (time.monotonic() - started_s)
+        await asyncio.sleep(rest_s if done.batches else params.poll_s)
 
 
 async def validate(pool: asyncpg.Pool, params: ValidationParams) -> Judged:
@@ -316,4 +321,8 @@ async def _write(conn: asyncpg.Connection, keep: Sequence[Finding], gone: Sequen
 
 
 def _frame(rows: Sequence[asyncpg.Record], schema: Schema) -> pl.DataFrame:
-    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+    """The rows as a frame; piece by piece, for the making of one lets no other thread run."""
+    pieces = [rows[start : start + _ROWS_OF_A_PIECE] for start in range(0, max(1, len(rows)), _ROWS_OF_A_PIECE)]
+    return pl.concat(
+        [pl.DataFrame([tuple(row) for row in piece], schema=schema, orient="row") for piece in pieces], rechunk=True
+    )

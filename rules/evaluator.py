@@ -8,6 +8,7 @@ Every loop also polls, so a lost notification loses nothing.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from rules.regime_store import DEFAULT as DEFAULT_REGIME
 from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes
 from rules.report_passes import STREAM, reports_pass
 from rules.rule_sets import InForce
+from sql.own_loop import OwnPool, run_in_own_loop
 
 log = structlog.get_logger()
 
@@ -70,6 +72,9 @@ class RuleParams(BaseModel):
     )
     reports_pause_s: float = Field(
         0.05, ge=0, le=60, description="Least seconds between two passes over what devices report of themselves"
+    )
+    rest_share: float = Field(
+        1.0, ge=0, le=100, description="Seconds that passes over readings and reports rest for each second they worked"
     )
     batches_max: int = Field(500, ge=1, le=100_000, description="Ingest batches taken into one pass")
     devices_max: int = Field(2000, ge=1, le=100_000, description="Devices whose windows are in memory at once")
@@ -130,21 +135,18 @@ async def run(
     catalog: Catalog,
     params: RuleParams,
     *,
+    events_pool: OwnPool | None = None,
     ready: asyncio.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Evaluate until cancelled; survives restarts of the database. `ready` is set once it listens.
 
-    `catalog` is in force until a set of rules is activated; each pass asks which is.
+    `catalog` is in force until a set of rules is activated; each pass asks which is. With `events_pool` events have an
+    event loop and connections of their own.
     """
     wakes = _Wakes()
     book = InForce(catalog)
     silences = Listening([])
-
-    async def events() -> Done:
-        rules = await book.current(pool)
-        one = lambda slot: passes.events_pass(pool, rules, slot, clock(), params.batches_max)  # noqa: E731
-        return await _all_slots(pool, "events", one)
 
     async def reports() -> Done:
         rules = await book.current(pool)
@@ -203,12 +205,15 @@ async def run(
     async with asyncio.TaskGroup() as group:
         group.create_task(_loop("backtests", backtests, wakes.backtests, params.tick_s, 0, params), name="backtests")
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
-        group.create_task(_loop("events", events, wakes.events, params.poll_s, 0, params), name="rules-events")
+        group.create_task(_watch_events(pool, catalog, params, events_pool, wakes, clock), name="rules-events")
         group.create_task(
-            _loop(STREAM, reports, wakes.reports, params.poll_s, params.reports_pause_s, params), name="rules-reports"
+            _loop(STREAM, reports, wakes.reports, params.poll_s, params.reports_pause_s, params, params.rest_share),
+            name="rules-reports",
         )
         group.create_task(
-            _loop("readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params),
+            _loop(
+                "readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params, params.rest_share
+            ),
             name="rules-readings",
         )
         group.create_task(
@@ -220,6 +225,37 @@ async def run(
         )
         group.create_task(_loop("proof", proving_pass, asyncio.Event(), params.proof_s, 0, params), name="rules-proof")
         group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
+
+
+async def _watch_events(
+    pool: asyncpg.Pool,
+    catalog: Catalog,
+    params: RuleParams,
+    own_pool: OwnPool | None,
+    wakes: _Wakes,
+    clock: Callable[[], datetime],
+) -> None:
+    """The loop of events: woken by `wakes`, or, apart, by a listener of its own."""
+    book = InForce(catalog)
+
+    async def loop(pool: asyncpg.Pool, wake: asyncio.Event) -> None:
+        async def events() -> Done:
+            rules = await book.current(pool)
+            one = lambda slot: passes.events_pass(pool, rules, slot, clock(), params.batches_max)  # noqa: E731
+            return await _all_slots(pool, "events", one)
+
+        await _loop("events", events, wake, params.poll_s, 0, params)
+
+    async def apart(opened: asyncpg.Pool) -> None:
+        own = _Wakes()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_listen(opened, own, params, None), name="rules-events-listen")
+            both.create_task(loop(opened, own.events), name="rules-events")
+
+    if own_pool is None:
+        await loop(pool, wakes.events)
+    else:
+        await run_in_own_loop(apart, own_pool, "rules events")
 
 
 async def _all_slots(pool: asyncpg.Pool, stream: str, one: Callable[[str], Awaitable[Done]]) -> Done:
@@ -241,11 +277,17 @@ async def _loop(
     wait_s: float,
     pause_s: float,
     params: RuleParams,
+    rest_share: float = 0.0,
 ) -> None:
-    """Pass after pass while there is work; otherwise wait for a notice, at most `wait_s`."""
+    """Pass after pass while there is work; otherwise wait for a notice, at most `wait_s`.
+
+    After a pass it rests `rest_share` of the time that it took, at least `pause_s`: what a burst brings meanwhile is
+    then evaluated together, and alarms find the processor free.
+    """
     lost = False
     while True:
         wake.clear()
+        started_s = time.monotonic()
         try:
             with PASS_SECONDS.labels(stream).time():
                 done = await one_pass()
@@ -256,7 +298,7 @@ async def _loop(
         lost = _say_back(stream, lost)
         BATCHES.labels(stream).inc(done.batches)
         WRITTEN.labels(stream).inc(len(done.alert_ids))
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(max(pause_s, rest_share * (time.monotonic() - started_s)))
         if done.batches == 0:
             await _wait(wake, wait_s)
 

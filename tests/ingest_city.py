@@ -20,6 +20,7 @@ from ingest.floods import RateParams
 from ingest.lanes import IngestParams
 from ingest.model import Device, Gateway
 from ingest.subscriber import run
+from sql.own_loop import OwnPool
 
 AREA = "D01"
 GATEWAYS = ("GW-1", "GW-2")
@@ -110,11 +111,13 @@ def writer_of(pool: asyncpg.Pool, params: IngestParams) -> Writer:
 
 
 @asynccontextmanager
-async def working(pool: asyncpg.Pool, broker_url: str, **fields: Any) -> AsyncIterator["asyncio.Task[None]"]:
-    """An ingest worker until the end of the block."""
+async def working(
+    pool: asyncpg.Pool, broker_url: str, *, events_pool: OwnPool | None = None, **fields: Any
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """An ingest worker until the end of the block; with `events_pool` as the program runs it."""
     broker = BrokerParams.from_url(broker_url, retry_max_s=0.5, **fields.pop("broker", {}))
     params = quick_params(**fields)
-    task = asyncio.create_task(run(pool, params, broker))
+    task = asyncio.create_task(run(pool, params, broker, events_pool))
     try:
         await until(lambda: _is_connected(params.slot))
         yield task

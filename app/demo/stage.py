@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
+from app.compose import PROCESSES
 from app.embedded import EmbeddedServers, default_directory
+from app.embedded.processes import free_port
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 40.0
@@ -115,24 +117,38 @@ def _open(database_url: str | None, mqtt_url: str | None) -> EmbeddedServers:
 
 @asynccontextmanager
 async def run_services(
-    servers: Servers, port: int, log: Path, services: Sequence[str] = ()
+    servers: Servers, port: int, log: Path, services: Sequence[str] = (), probe_port: int | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`gaswarden run` as a process of its own, of all services or those named, ready to serve; drained at the end.
 
-    Raises StageError, with the end of its log, when it does not become ready.
+    A process without `http` needs a `probe_port`. Raises StageError, with the end of its log, when it does not become
+    ready.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | servers.environment() | {"GASWARDEN_HTTP__PORT": str(port)}
+    if probe_port is not None:
+        environment["GASWARDEN_HTTP__PROBE_PORT"] = str(probe_port)
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app", "run", *services, env=environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        await _await_ready(process, f"http://127.0.0.1:{port}/readyz", log)
+        await _await_ready(process, f"http://127.0.0.1:{probe_port or port}/readyz", log)
         yield process
     finally:
         await _stop(process)
+
+
+@asynccontextmanager
+async def run_as_deployed(servers: Servers, port: int, folder: Path) -> AsyncIterator[None]:
+    """The processes of a deployment on one server (`app.compose.PROCESSES`), each with a log of its own in `folder`."""
+    async with AsyncExitStack() as stack:
+        for name, services in PROCESSES.items():
+            await stack.enter_async_context(
+                run_services(servers, port, folder / f"{name}.log", services, probe_port=free_port())
+            )
+        yield
 
 
 async def _await_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:

@@ -1,7 +1,8 @@
 """From a leak alarm published to the alert readable over HTTP: idle, and while a flood of readings is worked off.
 
-Broker, database, all services, the publishers and the asking officer share this machine. The officer asks again as soon
-as the answer is there; the clock starts before the message leaves the gateway.
+Broker, database, all services in the processes of a deployment, the publishers and the asking officer share this
+machine. The officer asks again as soon as the answer is there; the clock starts before the message leaves the gateway.
+Every alarm is of another detector, so that each is an alert of its own.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from rich.table import Table
 from app.compose import open_database
 from app.demo.desk import Desk
 from app.demo.district import State, settle_in
-from app.demo.stage import Servers, run_services
+from app.demo.stage import Servers, run_as_deployed
 from app.embedded import EmbeddedServers, default_directory
 from app.embedded.processes import free_port
 from app.settings import load_settings
@@ -36,6 +37,7 @@ from sql.migrate import migrate
 from tests.bench.latency_flood import Sender, flooding
 
 _GIVE_UP_S = 60.0
+_WARM_UP = 5
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publish
         async with open_database(settings, "bench") as pool, pool.acquire() as conn:
             state = await settle_in(conn, folder / "demo", city, state, datetime.now(UTC))
         port = free_port(0)
-        await stack.enter_async_context(run_services(addresses, port, folder / "log" / "services.log"))
+        await stack.enter_async_context(run_as_deployed(addresses, port, folder / "log"))
         desk = await stack.enter_async_context(Desk(f"http://127.0.0.1:{port}", state.tokens["officer"]))
         accounts = addresses.gateway_accounts([gateway.code for gateway in city.gateways])
         publisher = await stack.enter_async_context(Publisher(Broker.at(servers.mqtt_url), accounts))
@@ -74,7 +76,7 @@ async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publish
 
 
 def alarm(city: City, number: int, at: datetime) -> Message:
-    """A leak alarm of one detector after the other; round after round each is a new moment of the same alert."""
+    """A leak alarm of one detector after the other."""
     detectors = [device for device in city.devices if device.kind == "detector"]
     device = detectors[number % len(detectors)]
     area = next(gateway.area for gateway in city.gateways if gateway.code == device.gateway)
@@ -124,11 +126,12 @@ async def run(sizes: Sizes) -> dict[str, dict[str, float]]:
     )
     try:
         async with stage(sizes, folder) as (city, publisher, desk, senders, port):
-            await measure(city, publisher, desk, 0, 5)
-            results["idle"] = _figures(await measure(city, publisher, desk, 5, sizes.alarms))
+            assert _WARM_UP + 2 * sizes.alarms <= sum(one.kind == "detector" for one in city.devices)
+            await measure(city, publisher, desk, 0, _WARM_UP)
+            results["idle"] = _figures(await measure(city, publisher, desk, _WARM_UP, sizes.alarms))
             with flooding(port, senders, sizes.flood_per_s) as flood:
                 await asyncio.sleep(3)
-                measured = await measure(city, publisher, desk, 5 + sizes.alarms, sizes.alarms)
+                measured = await measure(city, publisher, desk, _WARM_UP + sizes.alarms, sizes.alarms)
                 results[f"during {flood.per_s:,.0f} readings/s"] = _figures(measured)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from app.compose import open_database
 from app.demo.district import State, settle_in
-from app.demo.stage import Servers, run_services
+from app.demo.stage import Servers, run_as_deployed
 from app.embedded import EmbeddedServers, default_directory
 from app.embedded.processes import free_port
 from app.settings import load_settings
@@ -136,7 +136,7 @@ async def stage(sizes: Sizes, folder: Path) -> AsyncIterator[tuple[City, Publish
             state = await settle_in(conn, folder / "demo", city, state, datetime.now(UTC))
             await put_on_duty(conn, servers.contact_key, hook.port, "demo-officer")
         os.environ |= {"GASWARDEN_NOTICES__SCHEMES": "json", "GASWARDEN_NOTICES__PRIVATE_HOSTS": "true"}
-        await stack.enter_async_context(run_services(addresses, free_port(0), folder / "log" / "services.log"))
+        await stack.enter_async_context(run_as_deployed(addresses, free_port(0), folder / "log"))
         accounts = addresses.gateway_accounts([gateway.code for gateway in city.gateways])
         publisher = await stack.enter_async_context(Publisher(Broker.at(servers.mqtt_url), accounts))
         yield city, publisher, hook, pool

@@ -1,6 +1,7 @@
 """Events have a lane of their own: an alarm waits for no reading, and is counted once."""
 
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 
 from ingest.formats import is_urgent
 from sql import queries
+from sql.pool import open_pool
 from tests.ingest_city import NOW, event, ledger_totals, reading, register, topic, until, working
 from tests.publisher import Publisher
 from tests.servers import Broker, Database
@@ -19,8 +21,12 @@ def city(db: Database) -> Database:
     return db
 
 
-async def test_an_alarm_is_stored_while_readings_cannot_be(city: Database, pool: asyncpg.Pool, broker: Broker) -> None:
+@pytest.mark.parametrize("own_loop", [False, True])
+async def test_an_alarm_is_stored_while_readings_cannot_be(
+    city: Database, pool: asyncpg.Pool, broker: Broker, own_loop: bool
+) -> None:
     """With the readings' transaction held up, an event published after them is committed; nothing is counted twice."""
+    events_pool = partial(open_pool, city.url, application_name="events", size_max=2) if own_loop else None
     lock = queries["lock_slot"].text.replace("$1", "%s")
 
     async def stored() -> bool:
@@ -29,7 +35,7 @@ async def test_an_alarm_is_stored_while_readings_cannot_be(city: Database, pool:
     async def all_received() -> bool:
         return (await ledger_totals(pool))["received"] >= 51
 
-    async with working(pool, broker.url):
+    async with working(pool, broker.url, events_pool=events_pool):
         with psycopg.connect(city.admin_url) as holder:
             holder.execute(lock.encode(), ("0",))
             with Publisher(broker.host, broker.port, broker.gateway("GW-1")) as gateway:

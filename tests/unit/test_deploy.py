@@ -62,12 +62,12 @@ def _compose() -> dict[str, Any]:
     return document
 
 
-def test_the_desk_of_one_machine_runs_every_service() -> None:
-    """The processes of compose.yaml together are the whole program, and no service runs twice but ingest's slots."""
+def test_one_machine_runs_every_service_in_the_processes_that_are_measured() -> None:
+    """The processes of compose.yaml are those of `PROCESSES`, which are the whole program; ingest has two slots."""
     ours = [one["command"] for one in _compose()["services"].values() if one.get("image") == "gaswarden"]
-    services = [name for command in ours if command[0] == "run" for name in command[1:]]
-    assert set(services) == set(app.compose.SERVICES)
-    assert sorted(services) == sorted([*app.compose.SERVICES, "ingest"])
+    running = sorted(tuple(command[1:]) for command in ours if command[0] == "run")
+    assert running == sorted([*app.compose.PROCESSES.values(), ("ingest",)])
+    assert sorted(name for names in app.compose.PROCESSES.values() for name in names) == sorted(app.compose.SERVICES)
 
 
 def test_every_password_of_compose_is_asked_for() -> None:
