@@ -12,11 +12,13 @@ from app.commands import (
     alerts,
     backtest,
     campaign,
+    case_desk,
     commanding,
     contacts,
     decode,
     desk,
     dossiers,
+    enforcing,
     gateways,
     history,
     moving_in,
@@ -25,6 +27,7 @@ from app.commands import (
     printing,
     proof,
     reports,
+    request_desk,
     roster_days,
     rules,
     service,
@@ -97,6 +100,9 @@ cli.add_typer(desk.roster, name="roster")
 cli.add_typer(printing.notices, name="print")
 cli.add_typer(reports.reports, name="report")
 cli.add_typer(dossiers.dossier, name="dossier")
+cli.add_typer(request_desk.request, name="request")
+cli.add_typer(case_desk.case, name="case")
+cli.add_typer(enforcing.enforcement, name="enforcement")
 cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

@@ -31,6 +31,7 @@ from inspections import campaigning, scheduler
 from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
+from inspections.enforcement_routes import EnforcementRoutes
 from inspections.evidence_routes import EvidenceRoutes
 from inspections.hazard_routes import HazardRoutes
 from inspections.objects import unwritable
@@ -241,4 +242,5 @@ def feature_routes(settings: Settings, pool: asyncpg.Pool) -> list[Route]:
         *EvidenceRoutes(pool, settings.evidence).table(),
         *RequestRoutes(pool, settings.roster).table(),
         *CaseRoutes(pool, settings.roster).table(),
+        *EnforcementRoutes(pool, settings.roster).table(),
     ]

@@ -1,4 +1,4 @@
-"""HTTP of supervised cases and of enforcement against businesses."""
+"""HTTP of supervised cases."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +12,18 @@ from inspections.params import RosterParams
 from inspections.request_answers import (
     CaseBody,
     CaseFigures,
+    CaseKindAnswer,
     CasePage,
     CaseQuery,
     CaseRow,
     CaseStepBody,
     CaseWhole,
-    EnforcementBody,
-    EnforcementEnd,
-    EnforcementPage,
-    EnforcementQuery,
-    EnforcementRow,
     FiguresQuery,
     TimelineStep,
     read_cursor,
     write_cursor,
 )
 from inspections.request_routes import Route, field_error, place, rate
-from inspections.wallclock import local_day
 from sql import audit, queries
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound
@@ -37,7 +32,7 @@ _OFFICE = frozenset({"officer", "administrator"})
 
 
 class CaseRoutes:
-    """Handlers of cases and enforcement."""
+    """Handlers of cases."""
 
     def __init__(self, pool: asyncpg.Pool, params: RosterParams) -> None:
         self._pool = pool
@@ -49,11 +44,9 @@ class CaseRoutes:
             ("POST", "/cases", _OFFICE, self.open_case),
             ("GET", "/cases", _OFFICE, self.cases),
             ("GET", "/cases/figures", _OFFICE, self.case_figures),
+            ("GET", "/cases/kinds", _OFFICE, self.kinds),
             ("GET", "/cases/{case_id}", _OFFICE, self.case),
             ("POST", "/cases/{case_id}/steps", _OFFICE, self.step_case),
-            ("POST", "/enforcement", _OFFICE, self.record_enforcement),
-            ("GET", "/enforcement", _OFFICE, self.enforcements),
-            ("POST", "/enforcement/{enforcement_id}/end", _OFFICE, self.end_enforcement),
         ]
 
     async def open_case(self, body: CaseBody, actor: Actor) -> CaseWhole:
@@ -73,10 +66,11 @@ class CaseRoutes:
                 await conn.execute(*queries["link_request_to_case"].bind(request_id=body.request_id, case_id=case_id))
             details = {"kind": body.kind, "premises": body.premises, "request_id": body.request_id}
             await audit.record(conn, actor, "case.open", f"case:{case_id}", details, at)
-            return await _whole(conn, case_id)
+            return await _whole(conn, case_id, at)
 
     async def cases(self, query: CaseQuery, actor: Actor) -> CasePage:
         """Cases, newest first."""
+        at = datetime.now(UTC)
         opened_before, case_before = read_cursor(query.after)
         async with self._pool.acquire() as conn:
             rows = await conn.fetch(
@@ -84,14 +78,16 @@ class CaseRoutes:
                     states=list(query.state) or None,
                     kind=query.kind,
                     supervised=query.supervised,
-                    overdue_at=datetime.now(UTC) if query.overdue else None,
+                    overdue_at=at if query.overdue else None,
                     areas=actor.area_list(),
                     opened_before=opened_before,
                     case_before=case_before,
                     limit_rows=query.limit + 1,
+                    premises=query.premises,
+                    owner=query.owner,
                 )
             )
-        items = [CaseRow(**row) for row in rows[: query.limit]]
+        items = [CaseRow(**row, overdue=_overdue(row, at)) for row in rows[: query.limit]]
         more = len(rows) > query.limit
         return CasePage(items=items, next=write_cursor(items[-1].opened_at, items[-1].case_id) if more else None)
 
@@ -99,7 +95,7 @@ class CaseRoutes:
         """One case with its plan and timeline; the look is audited."""
         at = datetime.now(UTC)
         async with self._pool.acquire() as conn, conn.transaction():
-            whole = await _whole(conn, case_id)
+            whole = await _whole(conn, case_id, at)
             if not actor.covers(whole.area):
                 raise NotFound(f"case {case_id} does not exist")
             await audit.record(conn, actor, "case.read", f"case:{case_id}", {"premises": whole.premises}, at)
@@ -114,7 +110,7 @@ class CaseRoutes:
                 after = take_case_step(case, AskedCaseStep(body.step, actor.name, body.note, body.owner), at)
             await store.save_case(conn, after, body.step, actor.name, body.note or body.owner, at)
             await audit.record(conn, actor, f"case.{body.step}", f"case:{case_id}", {"state": after.state}, at)
-            return await _whole(conn, case_id)
+            return await _whole(conn, case_id, at)
 
     async def case_figures(self, query: FiguresQuery, actor: Actor) -> list[CaseFigures]:
         """Planned and closed in time, by kind, of cases opened in a span of time."""
@@ -133,103 +129,25 @@ class CaseRoutes:
             for row in rows
         ]
 
-    # ---- enforcement
-
-    async def record_enforcement(self, body: EnforcementBody, actor: Actor) -> EnforcementRow:
-        """Record an order or a penalty against a business; the same `client_id` again returns the same record."""
-        at = datetime.now(UTC)
-        _check_enforcement(body)
-        async with self._pool.acquire() as conn, conn.transaction():
-            door = await store.place_of_premises(conn, body.premises, actor)
-            if door["user_class"] == "household":
-                raise Conflict(f"premises {body.premises} is a household; enforcement is recorded against businesses")
-            await _check_hazard(conn, body.hazard_id, door["premises_id"])
-            values = body.model_dump(exclude={"premises"}) | {"premises_id": door["premises_id"]}
-            added = await conn.fetchval(
-                *queries["add_enforcement"].bind(recorded_at=at, recorded_by=actor.name, **values)
-            )
-            if added is None:
-                await _check_repeat(conn, body, door["premises_id"])
-            else:
-                details = {"premises": body.premises, "kind": body.kind, "amount_fen": body.amount_fen}
-                await audit.record(conn, actor, "enforcement.record", f"enforcement:{added}", details, at)
-            row = await conn.fetchrow(*queries["enforcement_of_client"].bind(client_id=body.client_id))
-            return await _enforcement(conn, row["enforcement_id"])
-
-    async def enforcements(self, query: EnforcementQuery, actor: Actor) -> EnforcementPage:
-        """Orders and penalties, newest first."""
-        async with self._pool.acquire() as conn:
-            rows = await conn.fetch(
-                *queries["enforcements_page"].bind(
-                    premises=query.premises,
-                    state=query.state,
-                    overdue_on=local_day(datetime.now(UTC), self._params.zone) if query.overdue else None,
-                    areas=actor.area_list(),
-                    after=query.after,
-                    limit_rows=query.limit + 1,
-                )
-            )
-        items = [EnforcementRow(**row) for row in rows[: query.limit]]
-        return EnforcementPage(items=items, next=items[-1].enforcement_id if len(rows) > query.limit else None)
-
-    async def end_enforcement(self, enforcement_id: int, body: EnforcementEnd, actor: Actor) -> EnforcementRow:
-        """Say that an order was complied with or a penalty paid, or that the authority revoked it."""
-        at = datetime.now(UTC)
-        async with self._pool.acquire() as conn, conn.transaction():
-            row = await conn.fetchrow(*queries["lock_enforcement"].bind(enforcement_id=enforcement_id))
-            if row is None or not actor.covers(row["area"]):
-                raise NotFound(f"enforcement {enforcement_id} does not exist")
-            if row["state"] != "open":
-                raise Conflict(f"enforcement {enforcement_id} is {row['state']} already")
-            if body.ended_on < row["issued_on"]:
-                raise field_error("EnforcementEnd", "ended_on", "lies before the day it was issued")
-            await conn.execute(
-                *queries["end_enforcement"].bind(
-                    enforcement_id=enforcement_id, state=body.state, ended_on=body.ended_on, note=body.note
-                )
-            )
-            subject = f"enforcement:{enforcement_id}"
-            await audit.record(conn, actor, f"enforcement.{body.state}", subject, {"note": body.note}, at)
-            return await _enforcement(conn, enforcement_id)
+    async def kinds(self) -> list[CaseKindAnswer]:
+        """The kinds that a case may be of, with their days."""
+        known = load_cases(self._params.cases_file).kind
+        return [CaseKindAnswer.model_validate(one.model_dump()) for one in known]
 
 
-def _check_enforcement(body: EnforcementBody) -> None:
-    if (body.kind == "penalty") != (body.amount_fen is not None):
-        raise field_error("EnforcementBody", "amount_fen", "a penalty has an amount, an order has none")
-    if body.due_on < body.issued_on:
-        raise field_error("EnforcementBody", "due_on", "lies before the day it was issued")
-
-
-async def _check_hazard(conn: asyncpg.Connection, hazard_id: int | None, premises_id: int) -> None:
-    if hazard_id is None:
-        return
-    query = queries["hazard_of_premises"]
-    if await conn.fetchval(*query.bind(hazard_id=hazard_id, premises_id=premises_id)) is None:
-        raise field_error("EnforcementBody", "hazard_id", f"hazard {hazard_id} is not of this door")
-
-
-async def _check_repeat(conn: asyncpg.Connection, body: EnforcementBody, premises_id: int) -> None:
-    row = await conn.fetchrow(*queries["enforcement_of_client"].bind(client_id=body.client_id))
-    said = {"premises_id": premises_id, "kind": body.kind, "reference": body.reference, "amount_fen": body.amount_fen}
-    if any(row[name] != value for name, value in said.items()):
-        raise Conflict(f"client_id {body.client_id} was used before for a different record")
-
-
-async def _enforcement(conn: asyncpg.Connection, enforcement_id: int) -> EnforcementRow:
-    rows = await conn.fetch(
-        *queries["enforcements_page"].bind(
-            premises=None, state=None, overdue_on=None, areas=None, after=enforcement_id + 1, limit_rows=1
-        )
-    )
-    return EnforcementRow(**rows[0])
-
-
-async def _whole(conn: asyncpg.Connection, case_id: int) -> CaseWhole:
+async def _whole(conn: asyncpg.Connection, case_id: int, at: datetime) -> CaseWhole:
     row = await conn.fetchrow(*queries["case_whole"].bind(case_id=case_id))
     if row is None:
         raise NotFound(f"case {case_id} does not exist")
     steps = await conn.fetch(*queries["case_steps"].bind(case_id=case_id))
-    return CaseWhole(**row, timeline=[TimelineStep(**step) for step in steps])
+    return CaseWhole(**row, overdue=_overdue(row, at), timeline=[TimelineStep(**step) for step in steps])
+
+
+def _overdue(row: asyncpg.Record, at: datetime) -> str | None:
+    """The latest deadline of a case that has passed unmet."""
+    if row["state"] != "closed" and row["close_by"] < at:
+        return "closing"
+    return "plan" if row["state"] == "open" and row["plan_by"] < at else None
 
 
 @contextmanager

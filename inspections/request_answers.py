@@ -108,6 +108,8 @@ class RequestQuery(PageQuery):
     state: tuple[RequestState, ...] = ()
     category: str | None = None
     channel: Channel | None = None
+    premises: str | None = Field(None, description="Those of one door.")
+    owner: str | None = Field(None, description="Those that somebody takes care of.")
 
 
 class RequestStepBody(Shape):
@@ -145,6 +147,28 @@ class RequestFigures(Shape):
     closure_rate: float | None
 
 
+class CategoryAnswer(Shape):
+    """A category of requests, and what it asks for."""
+
+    code: str
+    title: str
+    reply_minutes: int
+    settle_hours: int
+    visit: str
+    source: str
+
+
+class CaseKindAnswer(Shape):
+    """A kind of cases: days from the opening until a plan stands, the end, and each level hears of it."""
+
+    code: str
+    title: str
+    plan_days: int
+    close_days: int
+    escalate_days: tuple[int, int, int]
+    source: str
+
+
 class CaseBody(Shape):
     """A case to open, for a door or a district, perhaps out of a request."""
 
@@ -173,6 +197,7 @@ class CaseRow(Shape):
     level: int
     planned_at: datetime | None
     closed_at: datetime | None
+    overdue: str | None = Field(description="Which deadline has passed unmet, plan or closing; null: none.")
 
 
 class CaseWhole(CaseRow):
@@ -198,6 +223,8 @@ class CaseQuery(PageQuery):
     state: tuple[CaseState, ...] = ()
     kind: str | None = None
     supervised: bool | None = None
+    premises: str | None = Field(None, description="Those of one door.")
+    owner: str | None = Field(None, description="Those that somebody takes care of.")
 
 
 class CaseStepBody(Shape):
@@ -281,3 +308,26 @@ class EnforcementEnd(Shape):
     state: Literal["complied", "revoked"]
     ended_on: date
     note: Text
+
+
+class EnforcementFiguresQuery(Shape):
+    """Figures of what was issued from one day up to and including another."""
+
+    since: date
+    until: date
+
+
+class EnforcementFigures(Shape):
+    """Orders or penalties against one user class. A rate is null when nothing is due yet."""
+
+    user_class: str
+    kind: str
+    issued: int
+    complied: int
+    complied_in_time: int
+    revoked: int
+    overdue: int
+    amount_fen: int
+    paid_fen: int
+    complied_on_time_rate: float | None = Field(description="complied_in_time / (complied + overdue)")
+    closure_rate: float | None = Field(description="(complied + revoked) / issued")

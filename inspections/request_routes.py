@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from inspections import request_store as store
 from inspections.params import RosterParams
 from inspections.request_answers import (
+    CategoryAnswer,
     FiguresQuery,
     RequestBody,
     RequestFigures,
@@ -27,11 +28,12 @@ from inspections.request_answers import (
 from inspections.requests import AskedStep, Category, WrongRequestStep, deadlines, load_requests, take_step
 from inspections.wallclock import local_day
 from sql import audit, queries
-from sql.actor import Actor
+from sql.actor import INSPECTIONS, Actor
 from sql.errors import Conflict, NotFound
 
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
 _OFFICE = frozenset({"officer", "administrator"})
+_NO_DOOR = "no door is named, so no visit is planned: send somebody, and record it anew for the door once it is known"
 
 
 class RequestRoutes:
@@ -47,6 +49,7 @@ class RequestRoutes:
             ("POST", "/requests", _OFFICE, self.record_request),
             ("GET", "/requests", _OFFICE, self.requests),
             ("GET", "/requests/figures", _OFFICE, self.request_figures),
+            ("GET", "/requests/categories", _OFFICE, self.categories),
             ("GET", "/requests/{request_id}", _OFFICE, self.request),
             ("POST", "/requests/{request_id}/steps", _OFFICE, self.step_request),
         ]
@@ -101,6 +104,8 @@ class RequestRoutes:
         await store.add_request_step(conn, request_id, "received", actor.name, f"{body.channel}: {category.title}", at)
         if category.visit != "none" and premises_id is not None:
             await self._open_duty(conn, request_id, premises_id, category, received_at, settle_by)
+        elif category.visit != "none":
+            await store.add_request_step(conn, request_id, "note", INSPECTIONS.name, _NO_DOOR, at)
         details = {"category": body.category, "channel": body.channel, "premises": body.premises}
         await audit.record(conn, actor, "request.record", f"request:{request_id}", details, at)
         return request_id
@@ -143,6 +148,8 @@ class RequestRoutes:
                     received_before=received_before,
                     request_before=request_before,
                     limit_rows=query.limit + 1,
+                    premises=query.premises,
+                    owner=query.owner,
                 )
             )
         items = [RequestRow(**row, overdue=_overdue(row, at)) for row in rows[: query.limit]]
@@ -175,6 +182,11 @@ class RequestRoutes:
                 await store.cancel_request_duties(conn, request_id, at)
             await audit.record(conn, actor, f"request.{body.step}", f"request:{request_id}", {"state": after.state}, at)
             return await _whole(conn, request_id, at)
+
+    async def categories(self) -> list[CategoryAnswer]:
+        """The categories that a request may have, with their deadlines."""
+        known = load_requests(self._params.requests_file).category
+        return [CategoryAnswer.model_validate(one.model_dump()) for one in known]
 
     async def request_figures(self, query: FiguresQuery, actor: Actor) -> list[RequestFigures]:
         """Replied and settled in time, by channel and category, of what arrived in a span of time."""

@@ -75,7 +75,7 @@ JOIN inspector i ON i.inspector_id = o.inspector_id
 WHERE r.state IN ('open', 'replied')
   AND NOT EXISTS (SELECT FROM request_step s WHERE s.request_id = r.request_id AND s.step = 'visited');
 
--- requests_page(states, category, channel, overdue_at, areas, received_before, request_before, limit_rows) --
+-- requests_page(states, category, channel, overdue_at, areas, received_before, request_before, limit_rows, premises, owner) --
 -- A page of requests, newest first, within areas; `overdue_at`: only those with a deadline that had passed by then.
 SELECT r.request_id, p.code AS premises, r.area, r.channel, r.category, r.state, r.received_at, r.reply_by, r.settle_by, r.owner,
        r.replied_at, r.closed_at, r.rating, r.call_by, r.reminders, r.case_id
@@ -85,6 +85,7 @@ WHERE ($1::text[] IS NULL OR r.state = ANY($1)) AND ($2::text IS NULL OR r.categ
        OR r.call_by < $4)
   AND ($5::text[] IS NULL OR r.area = ANY($5))
   AND ($6::timestamptz IS NULL OR (r.received_at, r.request_id) < ($6, $7::bigint))
+  AND ($9::text IS NULL OR p.code = $9) AND ($10::text IS NULL OR r.owner = $10)
 ORDER BY r.received_at DESC, r.request_id DESC
 LIMIT $8;
 
@@ -171,7 +172,7 @@ WHERE h.state <> 'closed' AND h.grade < 3 AND h.due_on < $1
 ORDER BY h.hazard_id
 LIMIT $2;
 
--- cases_page(states, kind, supervised, overdue_at, areas, opened_before, case_before, limit_rows) --
+-- cases_page(states, kind, supervised, overdue_at, areas, opened_before, case_before, limit_rows, premises, owner) --
 -- A page of cases, newest first, within areas; `overdue_at`: only those with a deadline that had passed by then.
 SELECT f.case_id, f.kind, p.code AS premises, f.area, f.hazard_id, f.title, f.state, f.opened_at, f.plan_by, f.close_by, f.owner,
        f.supervised, f.level, f.planned_at, f.closed_at
@@ -180,6 +181,7 @@ WHERE ($1::text[] IS NULL OR f.state = ANY($1)) AND ($2::text IS NULL OR f.kind 
   AND ($4::timestamptz IS NULL OR f.state = 'open' AND f.plan_by < $4 OR f.state <> 'closed' AND f.close_by < $4)
   AND ($5::text[] IS NULL OR f.area = ANY($5))
   AND ($6::timestamptz IS NULL OR (f.opened_at, f.case_id) < ($6, $7::bigint))
+  AND ($9::text IS NULL OR p.code = $9) AND ($10::text IS NULL OR f.owner = $10)
 ORDER BY f.opened_at DESC, f.case_id DESC
 LIMIT $8;
 
@@ -254,3 +256,20 @@ WHERE ($1::text IS NULL OR p.code = $1) AND ($2::text IS NULL OR e.state = $2)
   AND ($5::bigint IS NULL OR e.enforcement_id < $5)
 ORDER BY e.enforcement_id DESC
 LIMIT $6;
+
+-- enforcement_figures(from_day, to_day, areas, today) --
+-- By user class and kind: issued on days, complied with (in time), revoked, past their day and open; amounts of penalties, in fen.
+SELECT p.user_class, e.kind, count(*) AS issued, count(*) FILTER (WHERE e.state = 'complied') AS complied,
+       count(*) FILTER (WHERE e.state = 'complied' AND e.ended_on <= e.due_on) AS complied_in_time,
+       count(*) FILTER (WHERE e.state = 'revoked') AS revoked,
+       count(*) FILTER (WHERE e.state = 'open' AND e.due_on < $4) AS overdue,
+       coalesce(sum(e.amount_fen), 0)::bigint AS amount_fen,
+       coalesce(sum(e.amount_fen) FILTER (WHERE e.state = 'complied'), 0)::bigint AS paid_fen
+FROM enforcement e
+JOIN premises p ON p.premises_id = e.premises_id
+JOIN building b ON b.building_id = p.building_id
+JOIN compound c ON c.compound_id = b.compound_id
+JOIN district di ON di.district_id = c.district_id
+WHERE e.issued_on >= $1 AND e.issued_on < $2 AND ($3::text[] IS NULL OR di.code = ANY($3))
+GROUP BY 1, 2
+ORDER BY 1, 2;

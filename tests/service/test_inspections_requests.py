@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
 from inspections.case_routes import CaseRoutes
+from inspections.enforcement_routes import EnforcementRoutes
 from inspections.reminders import Reminded, remind
 from inspections.request_routes import RequestRoutes
 from sql.actor import Actor
@@ -35,6 +36,7 @@ async def call(pool: asyncpg.Pool, conn: asyncpg.Connection) -> AsyncIterator[Ca
     at = datetime.now(UTC)
     tokens = {one.name: await add_account(conn, one, Actor("console", "administrator"), at) for one in accounts}
     routes = [*RequestRoutes(pool, PARAMS).table(), *CaseRoutes(pool, PARAMS).table()]
+    routes += EnforcementRoutes(pool, PARAMS).table()
     async with TestClient(TestServer(Web(pool, HttpParams(), routes, None).application)) as client:
 
         async def send(method: str, path: str, *, as_: str = "olga", **options: Any) -> tuple[int, Any]:
@@ -85,7 +87,9 @@ async def test_bad_requests_name_the_field(call: Call) -> None:
     assert (await call("POST", "/requests", json=SMELL | {"client_id": client_id, "premises": "H-999"}))[0] == 404
     nowhere = {key: value for key, value in SMELL.items() if key != "premises"} | {"client_id": client_id}
     assert (await call("POST", "/requests", json=nowhere))[0] == 409
-    assert (await call("POST", "/requests", json=nowhere | {"area": "D01"}))[0] == 200
+    status, made = await call("POST", "/requests", json=nowhere | {"area": "D01"})
+    assert (status, made["duty_ids"], made["timeline"][-1]["step"]) == (200, [], "note")
+    assert made["timeline"][-1]["note"].startswith("no door is named, so no visit is planned")
     assert (await call("POST", "/requests", json=nowhere | {"area": "D01", "body": "other words"}))[0] == 409
 
 
@@ -105,6 +109,21 @@ async def test_pages_go_through_all_once(call: Call) -> None:
     _, late = await call("GET", "/requests", params={"overdue": "true"})
     assert {one["overdue"] for one in late["items"]} == {"settlement"}
     assert len(late["items"]) == 2
+
+
+async def test_lists_are_asked_by_door_and_owner(call: Call) -> None:
+    """A clerk finds what is known of a caller's door, and what somebody takes care of; the catalogues are served."""
+    _, made = await call("POST", "/requests", json=SMELL | {"client_id": str(uuid4())})
+    await call("POST", f"/requests/{made['request_id']}/steps", json={"step": "assign", "owner": "olga"})
+    await call("POST", "/cases", json={"kind": "complaint", "title": "t", "premises": "H-001"})
+    for path in ("/requests", "/cases"):
+        assert len((await call("GET", path, params={"premises": "H-001"}))[1]["items"]) == 1
+        assert (await call("GET", path, params={"premises": "H-002"}))[1]["items"] == []
+        assert (await call("GET", path, params={"owner": "otto"}))[1]["items"] == []
+    assert len((await call("GET", "/requests", params={"owner": "olga"}))[1]["items"]) == 1
+    assert (await call("GET", "/cases"))[1]["items"][0]["overdue"] is None
+    assert "gas_smell" in {one["code"] for one in (await call("GET", "/requests/categories"))[1]}
+    assert "no_access" in {one["code"] for one in (await call("GET", "/cases/kinds"))[1]}
 
 
 async def test_figures_say_what_was_in_time(call: Call, conn: asyncpg.Connection) -> None:
@@ -200,3 +219,8 @@ async def test_enforcement_is_against_businesses(call: Call, conn: asyncpg.Conne
     assert (await call("POST", path, json=end | {"ended_on": "2026-10-01"}))[0] == 422
     assert (await call("POST", path, json=end))[1]["state"] == "complied"
     assert (await call("POST", path, json=end))[0] == 409
+    _, figures = await call("GET", "/enforcement/figures", params={"since": "2026-11-01", "until": "2026-11-01"})
+    (row,) = figures
+    assert (row["user_class"], row["kind"], row["issued"], row["amount_fen"]) == ("commercial", "penalty", 1, 500_000)
+    assert (row["paid_fen"], row["complied_on_time_rate"], row["closure_rate"]) == (500_000, 1.0, 1.0)
+    assert (await call("GET", "/enforcement/figures", params={"since": "2026-11-02", "until": "2026-11-30"}))[1] == []
