@@ -12,12 +12,12 @@ from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from inspections.access_rates import HOURS, AccessRates, expected_service_s
-from inspections.cycle import NoAccess, other_half_day
+from inspections.cycle import NoAccess
 from inspections.model import Call, Day, Door, Duty, Inspector, Overbooking, UserClass, Window
+from inspections.next_time import WORKING_HOURS, next_time
 from inspections.priority import weigh
 
 _URGENT_KINDS = frozenset({"alert", "recheck", "appointment", "request"})
-_WORKING_HOURS = (8, 18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,22 @@ def _call(door: Door, duties: Sequence[Duty], day: date, rules: CallRules) -> Ca
     ordered = tuple(sorted(duties, key=lambda duty: duty.duty_id))
     weight = weigh(door, ordered, day)
     promise = promised_window(ordered, day, rules)
-    window = promise or _window(ordered, rules)
+    again = (
+        None if promise or weight.mandatory else next_time(door, ordered, day, rules.no_access, rules.zone, rules.rates)
+    )
+    window = promise or (again.window if again else None)
     work_s = rules.service_s[door.user_class]
     made = Call(
         door=door,
         duties=ordered,
         priority=weight.points,
-        reasons=(*weight.reasons, *_said(promise, mandatory=weight.mandatory)),
+        reasons=(*weight.reasons, *_said(promise, mandatory=weight.mandatory), *((again.reason,) if again else ())),
         mandatory=weight.mandatory,
         skills=skills_needed(door, ordered),
         service_s=work_s,
         window=None if weight.mandatory else window,
         promised=promise is not None and not weight.mandatory,
+        best=again.best if again else None,
     )
     return _expected(made, day, rules) if rules.rates else made
 
@@ -80,7 +84,7 @@ def _expected(call: Call, day: date, rules: CallRules) -> Call:
     chances = tuple(rates.chance(call.door.user_class, call.door.area, day, hour, attempts) for hour in HOURS)
     if call.promised:
         chances = tuple(max(chance, rates.prior.promised) for chance in chances)
-    hours = _hours(call.window)
+    hours = _hours(call.aim)
     chance = fmean(chances[hour] for hour in hours)
     if call.must:
         return replace(call, chance=chance, chances=chances)
@@ -91,9 +95,9 @@ def _expected(call: Call, day: date, rules: CallRules) -> Call:
 def _hours(window: Window | None) -> range:
     """The hours in which work could begin, within common working hours."""
     if window is None:
-        return range(*_WORKING_HOURS)
-    first = max(_WORKING_HOURS[0], window.early_s // 3600)
-    last = min(_WORKING_HOURS[1], -(-window.late_s // 3600))
+        return range(*WORKING_HOURS)
+    first = max(WORKING_HOURS[0], window.early_s // 3600)
+    last = min(WORKING_HOURS[1], -(-window.late_s // 3600))
     begin = min(23, window.early_s // 3600)
     return range(first, last) if first < last else range(begin, begin + 1)
 
@@ -133,12 +137,6 @@ def skills_needed(door: Door, duties: Iterable[Duty]) -> frozenset[str]:
     """The user class, and `leak` when a leak rule's alert sends the inspector (rule ids of leaks contain 'leak')."""
     leak = any(duty.alert_rule and "leak" in duty.alert_rule for duty in duties)
     return frozenset({door.user_class, "leak"} if leak else {door.user_class})
-
-
-def _window(duties: Sequence[Duty], rules: CallRules) -> Window | None:
-    """After a visit that did not get in, the half of the day that was not tried last."""
-    tried = [duty.last_attempt_at for duty in duties if duty.last_attempt_at is not None]
-    return other_half_day(rules.no_access, max(tried).astimezone(rules.zone)) if tried else None
 
 
 def split(day: Day) -> list[Day]:

@@ -81,7 +81,8 @@ class Call:
     """One door to call at: all its duties in one visit, weighed, with what the visit needs.
 
     `service_s` is the time planned at the door: the full work when `full_service_s` is None, else what is expected when
-    nobody may be home. `promised` says that somebody was told the window. `chances` holds the expected chance to get
+    nobody may be home. `promised` says that somebody was told the window. `best` is the part of the window in which the
+    door is tried if that fits, the whole of it otherwise. `chances` holds the expected chance to get
     in for each hour of the day; empty when nothing is assumed (then everybody is home).
     """
 
@@ -97,6 +98,12 @@ class Call:
     chance: float = 1.0
     chances: tuple[float, ...] = ()
     full_service_s: int | None = None
+    best: Window | None = None
+
+    @property
+    def aim(self) -> Window | None:
+        """The window that is tried first: the best part of it, or all of it."""
+        return self.best if self.best and self.window else self.window
 
     @property
     def worth(self) -> float:

@@ -114,6 +114,8 @@ def finish(ground: Ground, planned: Sequence[Route], solver: str, seed: int, loa
     routes, timed = [route for route, _ in settled], [times for _, times in settled]
     serve_musts(ground, routes, timed)
     fill(ground, routes, timed)
+    widen(ground, routes)
+    fill(ground, routes, timed)
     balance(ground, routes, timed, load_spread_max)
     prefer_hours(ground, routes, timed)
     fill(ground, routes, timed)
@@ -142,6 +144,14 @@ def serve_musts(ground: Ground, routes: list[Route], timed: list[Timed]) -> None
                 forced = cheapest_force(ground, routes, timed, call, tried_max=len(able(ground, call)))
                 if forced:
                     routes[forced.position], timed[forced.position] = list(forced.route), forced.timed
+
+
+def widen(ground: Ground, routes: Sequence[Route]) -> None:
+    """Let what is left out at its best hours be tried in the whole of its window."""
+    for index in left_out(ground, routes):
+        window = ground.calls[index].window
+        if ground.calls[index].best is not None and window is not None:
+            ground.window_s[index] = (window.early_s, window.late_s)
 
 
 def fill(ground: Ground, routes: list[Route], timed: list[Timed]) -> None:

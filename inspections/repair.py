@@ -53,6 +53,7 @@ class Repaired:
 def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
     """Repair the rest of a day; with no iterations in `search` nothing is searched after the repair."""
     ground = Ground(wanted.day)
+    _stay(ground)
     index = {call.premises_id: position for position, call in enumerate(ground.calls)}
     before = [[index[p] for p in wanted.current.get(i.inspector_id, ()) if p in index] for i in ground.day.inspectors]
     settled = [settle(ground, position, route) for position, route in enumerate(before)]
@@ -66,6 +67,13 @@ def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
     searched = _search(ground, routes, timed, before, wanted, search, seed) if search.iterations_min else False
     day = replace(wanted.day, calls=tuple(_as_promised(call, repromised) for call in wanted.day.calls))
     return Repaired(day, _plan(ground, routes, timed, day, seed), repromised, searched)
+
+
+def _stay(ground: Ground) -> None:
+    """Nobody is moved for better hours: the whole window holds, as it did for what is planned."""
+    for number, call in enumerate(ground.calls):
+        if call.best is not None and call.window is not None:
+            ground.window_s[number] = (call.window.early_s, call.window.late_s)
 
 
 def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int, sent: set[int]) -> None:
@@ -192,7 +200,7 @@ def _search(
 def _favoured(ground: Ground, call: int, *, planned: bool) -> Call:
     known = ground.calls[call]
     priority = known.priority + (_PLANNED_PRIORITY if planned else 0)
-    return replace(known, window=_window(ground, call), priority=priority)
+    return replace(known, window=_window(ground, call), best=None, priority=priority)
 
 
 def _window(ground: Ground, call: int) -> Window | None:

@@ -142,7 +142,7 @@ def _client(
 ) -> Client:
     calls = [ground.calls[index] for index in block]
     weight = sum(max(call.worth, 0.1) * (search.mandatory_factor if call.must else 1) for call in calls)
-    early, late = _compressed(calls[0].window, cut)
+    early, late = _compressed(calls[0].aim, cut)
     asked = {("area", calls[0].door.area), *(("skill", skill) for skill in calls[0].skills)}
     return Client(
         location=ground.place[block[0]],

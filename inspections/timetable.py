@@ -49,7 +49,7 @@ class Ground:
         ]
         self.matrix = travel_matrix(self.points, day.travel, day.table)
         self.service_s = [call.service_s for call in day.calls]
-        self.window_s = [(c.window.early_s, c.window.late_s) if c.window else _NO_WINDOW_S for c in day.calls]
+        self.window_s = [(c.aim.early_s, c.aim.late_s) if c.aim else _NO_WINDOW_S for c in day.calls]
         self.flat_s, self.setup_s = day.travel.between_flats_s, day.travel.building_setup_s
 
     def leg(self, origin: int, target: int) -> int:

@@ -58,6 +58,13 @@ def windows(draw: st.DrawFn) -> Window | None:
 
 
 @st.composite
+def best_parts(draw: st.DrawFn, window: Window) -> Window | None:
+    """No part of a window, or one within it."""
+    early = draw(st.integers(window.early_s, window.late_s))
+    return draw(st.sampled_from([None, Window(early, draw(st.integers(early, window.late_s)))]))
+
+
+@st.composite
 def calls(draw: st.DrawFn, number: int) -> Call:
     """Any call: 1 to 12 buildings near or far, all skills, known and unknown areas, short and endless work."""
     building = draw(st.integers(1, 12))
@@ -80,6 +87,7 @@ def calls(draw: st.DrawFn, number: int) -> Call:
         chance=chance,
         window=window,
         promised=promised,
+        best=None if window is None or mandatory or promised else draw(best_parts(window)),
     )
 
 

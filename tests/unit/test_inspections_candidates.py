@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from inspections.access_rates import AccessRates, Tried
 from inspections.candidates import CallRules, choose, make_calls, split
 from inspections.cycle import load_cycles
 from inspections.model import Window
@@ -48,6 +49,39 @@ def test_points_of_a_duty(changes: dict[str, object], more: int) -> None:
 def test_unknown_attributes_add_nothing_but_unknown_history_does() -> None:
     """Unknown is not a risk by itself, except never having been seen."""
     assert weigh(door(1), [duty(1)], DAY).points == weigh(door(1, last_entered_on=ENTERED), [duty(1)], DAY).points + 2
+
+
+def learned(hour_rates: dict[int, tuple[int, int]]) -> AccessRates:
+    """Rates from visits on working days to households of D01: tried and entered by hour."""
+    return AccessRates(
+        Tried("household", "D01", weekend=False, hour=hour, attempts=attempts, tried=tried, entered=entered)
+        for hour, (tried, entered) in hour_rates.items()
+        for attempts in (0, 1)
+    )
+
+
+def test_a_further_attempt_aims_at_the_learned_hours() -> None:
+    """Shut on Friday at 9:30, people known to be home from 16 on: tried after 13, best 16 to 18, and it says why."""
+    friday = datetime(2026, 11, 20, 1, 30, tzinfo=UTC)
+    tried = duty(1, attempts=1, last_attempt_at=friday)
+    rates = learned({9: (400, 100), 14: (400, 120), 16: (400, 320)})
+    (made,) = make_calls({1: door(1)}, [tried], DAY, replace(RULES, rates=rates))
+    assert (made.window, made.best) == (Window(13 * 3600, 24 * 3600), Window(16 * 3600, 18 * 3600 - 1))
+    (reason,) = [one for one in made.reasons if one.startswith("nobody got in")]
+    assert reason.startswith("nobody got in on Fri 2026-11-20 at 09:30: tried from 13:00 this time, best 16:00-18:00: ")
+    assert reason.endswith("(2400 visits learned from in D01)")
+    assert made.chance == rates.chance("household", "D01", DAY, 16, 1)
+
+
+def test_hours_that_are_all_the_same_leave_the_half_day() -> None:
+    """Nothing learned: any time of the other half is as good; a mandatory visit waits for no hour."""
+    tried = duty(1, attempts=1, last_attempt_at=datetime(2026, 11, 20, 6, tzinfo=UTC))
+    for rates in (None, AccessRates()):
+        (made,) = make_calls({1: door(1)}, [tried], DAY, replace(RULES, rates=rates))
+        assert (made.window, made.best) == (Window(0, 13 * 3600), None)
+        assert made.reasons[-1] == "nobody got in on Fri 2026-11-20 at 14:00: tried before 13:00 this time"
+    (urgent,) = make_calls({1: door(1)}, [replace(tried, mandatory=True)], DAY, RULES)
+    assert (urgent.window, urgent.best) == (None, None)
 
 
 def test_duties_of_a_door_are_one_call() -> None:

@@ -55,6 +55,19 @@ def test_nothing_worth_doing_is_left_when_there_is_time() -> None:
     assert plan_greedily(easy, 1).omissions == ()
 
 
+def test_best_hours_come_first_and_the_whole_window_after() -> None:
+    """Tried from one on, best from four: so it is; of twenty best in one half hour the others are served around it."""
+    afternoon = Window(13 * HOUR, 24 * HOUR)
+    one = call(1, window=afternoon, best=Window(16 * HOUR, 18 * HOUR))
+    for made in (plan(day([one, call(2), call(3)]), QUICK, 1), plan_greedily(day([one, call(2), call(3)]), 1)):
+        assert next(v.arrive_s for v in made.visits() if v.call.premises_id == 1) >= 16 * HOUR
+    best = Window(15 * HOUR, 15 * HOUR + 1800)
+    crowd = plan(day([call(n, window=afternoon, best=best) for n in range(1, 21)]), QUICK, 1)
+    arrivals = [visit.arrive_s for visit in crowd.visits()]
+    assert (len(arrivals), min(arrivals) >= 13 * HOUR) == (20, True)
+    assert sum(best.early_s <= arrive_s <= best.late_s for arrive_s in arrivals) >= 3
+
+
 def test_solver_beats_the_plain_plan_on_a_full_day() -> None:
     """With more doors than time the search serves at least what nearest-next serves."""
     full = day(

@@ -44,7 +44,9 @@ def wanted(whole: Day, made: Plan, standings: list[Standing], urgent: tuple[int,
 def _struck(struck: Call) -> Call:
     """The call with an alarm: mandatory, without a window, with its full work."""
     work_s = struck.full_service_s or struck.service_s
-    return replace(struck, mandatory=True, promised=False, window=None, service_s=work_s, full_service_s=None)
+    return replace(
+        struck, mandatory=True, promised=False, window=None, best=None, service_s=work_s, full_service_s=None
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
