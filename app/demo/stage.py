@@ -64,7 +64,7 @@ class Servers:
             "MQTT_URL": self.mqtt_url,
         }
         every_day = {  # a demonstration is played on any day, and shows a roster for the next
-            "GASWARDEN_ROSTER__CAMPAIGN__WEEKDAYS": "[0, 1, 2, 3, 4, 5, 6]",
+            "GASWARDEN_ROSTER__CAMPAIGN__WEEKDAYS": "0,1,2,3,4,5,6",
             "GASWARDEN_ROSTER__CAMPAIGN__HOLIDAYS_OF": "",
         }
         told |= {name: value for name, value in every_day.items() if name not in os.environ}
