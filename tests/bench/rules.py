@@ -10,18 +10,19 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 
 from rules.catalog import default_catalog
-from tests.bench import rules_accuracy, rules_city, rules_plot, rules_recorded, rules_windows
+from tests.bench import rules_accuracy, rules_backtest, rules_city, rules_plot, rules_recorded, rules_windows
 
-PARTS = ("accuracy", "windows", "city", "recorded")
+PARTS = ("accuracy", "windows", "city", "backtest", "recorded")
 
 
-def _sizes(chosen: argparse.Namespace) -> rules_accuracy.Sizes:
-    usual = rules_accuracy.FULL if chosen.full else rules_accuracy.QUICK
+def _sizes(chosen: argparse.Namespace, part: ModuleType = rules_accuracy) -> rules_accuracy.Sizes:
+    usual = part.FULL if chosen.full else part.QUICK
     return replace(usual, homes=chosen.homes or usual.homes, days=chosen.days or usual.days)
 
 
@@ -42,6 +43,10 @@ async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
         )
         rules_city.report(costs, console)
         figures["city"] = rules_city.as_json(costs)
+    if "backtest" in chosen.parts:
+        tried = await rules_backtest.measure(_sizes(chosen, rules_backtest), chosen.seed, console, chosen.database)
+        rules_backtest.report(tried, console)
+        figures["backtest"] = rules_backtest.as_json(tried)
     if "recorded" in chosen.parts and chosen.recorded:
         found = await rules_recorded.measure(chosen.recorded, console)
         rules_recorded.report(found, console)

@@ -100,7 +100,7 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     faults = plan_faults(city, NOW, seed, sizes.days, plan)
     catalog = default_catalog()
     async with stage(url, durable=False) as (pool, _):
-        await _register(pool, city)
+        await registered(pool, city)
         feeder = Feeder(pool, Watch(pool, catalog, ZONE))
         played = messages(city, faults, NOW, sizes.days, seed, HARD_NOISE)
         with console.status("playing") as status:
@@ -115,7 +115,8 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     return judged(sizes, city, catalog, faults, truth, raised, counts, seconds)
 
 
-async def _register(pool: asyncpg.Pool, city: City) -> None:
+async def registered(pool: asyncpg.Pool, city: City) -> None:
+    """Import the registry of a city, as its operator would; raises RuntimeError when a row is refused."""
     folder = folder_of_run()
     write_registry(city, folder)
     async with pool.acquire() as conn:

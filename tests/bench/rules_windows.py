@@ -173,8 +173,8 @@ def _boundaries(city: City) -> pl.DataFrame:
 
 
 def _days(readings: pl.DataFrame) -> pl.DataFrame:
-    known = readings.filter(pl.col("index_ml").is_not_null(), (pl.col("flags") & 51) == 0)
-    day = (pl.col("at") - pl.duration(microseconds=1)).dt.truncate("1d").alias("day")
+    known = readings.filter(pl.col("index_ml").is_not_null(), pl.col("flags") == 0)
+    day = pl.col("at").dt.truncate("1d").alias("day")
     return (
         known.sort("device_id", "at")
         .group_by("device_id", day)
