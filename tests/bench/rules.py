@@ -10,19 +10,19 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 
 from rules.catalog import default_catalog
 from tests.bench import rules_accuracy, rules_backtest, rules_city, rules_plot, rules_recorded, rules_windows
+from tests.bench.rules_accuracy import Sizes
 
 PARTS = ("accuracy", "windows", "city", "backtest", "recorded")
 
 
-def _sizes(chosen: argparse.Namespace, part: ModuleType = rules_accuracy) -> rules_accuracy.Sizes:
-    usual = part.FULL if chosen.full else part.QUICK
+def _sizes(chosen: argparse.Namespace, quick: Sizes = rules_accuracy.QUICK, full: Sizes = rules_accuracy.FULL) -> Sizes:
+    usual = full if chosen.full else quick
     return replace(usual, homes=chosen.homes or usual.homes, days=chosen.days or usual.days)
 
 
@@ -44,7 +44,8 @@ async def run(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
         rules_city.report(costs, console)
         figures["city"] = rules_city.as_json(costs)
     if "backtest" in chosen.parts:
-        tried = await rules_backtest.measure(_sizes(chosen, rules_backtest), chosen.seed, console, chosen.database)
+        sizes = _sizes(chosen, rules_backtest.QUICK, rules_backtest.FULL)
+        tried = await rules_backtest.measure(sizes, chosen.seed, console, chosen.database)
         rules_backtest.report(tried, console)
         figures["backtest"] = rules_backtest.as_json(tried)
     if "recorded" in chosen.parts and chosen.recorded:

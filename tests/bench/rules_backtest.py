@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 from rich.console import Console
@@ -63,16 +64,19 @@ class Costs:
 class _Nobody(Watch):
     """A rules service that never looks: the history is only stored."""
 
-    async def events(self, now: datetime) -> None:
-        del now
-
-    reports = tick = daily = days = events
-
-    async def readings(self, now: datetime, slots: object = None) -> None:
+    async def events(self, now: datetime, slots: object = None) -> None:
         del now, slots
 
-    async def roll_up(self) -> None:
+    readings = reports = days = events
+
+    async def tick(self, now: datetime) -> None:
+        del now
+
+    daily = tick
+
+    async def roll_up(self, slots: object = None) -> None:
         """Later, at once."""
+        del slots
 
 
 async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = None) -> Costs:
@@ -95,7 +99,7 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     return Costs(sizes.homes, sizes.days, load_s=round(load_s, 1), **figures)
 
 
-async def _measured(admin_url: str, since: datetime) -> dict[str, object]:
+async def _measured(admin_url: str, since: datetime) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.bench.rules_backtest", admin_url, since.isoformat()]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     output, _ = await process.communicate()
@@ -152,7 +156,7 @@ async def _nobody(_done: int, _devices: int) -> None:
 def report(costs: Costs, console: Console) -> None:
     """One row, and what was raised."""
     table = Table(
-        "meters' homes",
+        "homes",
         "days",
         "devices",
         "rows",

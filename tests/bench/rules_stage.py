@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from app.embedded import EmbeddedServers, default_directory
-from ingest.rollup import RollupParams, roll_up
+from ingest.rollup import RollupParams, roll_up, roll_up_slot
 from rules import passes, store
 from rules.catalog import Catalog
 from rules.daily import daily_pass
@@ -19,6 +19,7 @@ from rules.day_passes import STREAM as DAYS
 from rules.day_passes import days_pass, rolled_up_slots
 from rules.passes import Listening
 from rules.report_passes import STREAM, reports_pass
+from sql import queries
 from sql.migrate import migrate
 from sql.pool import open_pool
 
@@ -63,37 +64,43 @@ class Watch:
         self.pool, self.catalog, self.zone = pool, catalog, zone
         self._listening = Listening([])
 
-    async def events(self, now: datetime) -> None:
-        """What devices asserted and measured in batches not seen yet."""
-        for slot in await self._slots("events"):
+    async def events(self, now: datetime, slots: Iterable[str] | None = None) -> None:
+        """Alarms in batches not seen yet, in all slots or in some."""
+        for slot in await self._slots("events", slots):
             while (await passes.events_pass(self.pool, self.catalog, slot, now, BATCHES_MAX)).batches:
                 pass
 
     async def readings(self, now: datetime, slots: Iterable[str] | None = None) -> None:
         """The windows of devices whose readings changed, in all slots or in some."""
-        waiting = await self._slots("readings")
-        for slot in waiting if slots is None else [slot for slot in waiting if slot in set(slots)]:
+        for slot in await self._slots("readings", slots):
             arguments = (self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX, self.zone)
             while (await passes.readings_pass(*arguments)).batches:
                 pass
 
-    async def reports(self, now: datetime) -> None:
-        """Status words and measures of reports in batches not seen yet."""
-        for slot in await self._slots(STREAM):
+    async def reports(self, now: datetime, slots: Iterable[str] | None = None) -> None:
+        """Other events, status words and measures of reports in batches not seen yet, in all slots or in some."""
+        for slot in await self._slots(STREAM, slots):
             while (await reports_pass(self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX)).batches:
                 pass
 
-    async def roll_up(self) -> None:
-        """What the roll-up has to do."""
-        while (await roll_up(self.pool, RollupParams())).batches:
-            pass
+    async def roll_up(self, slots: Iterable[str] | None = None) -> None:
+        """What the roll-up has to do, in all slots or in some."""
+        if slots is None:
+            while (await roll_up(self.pool, RollupParams())).batches:
+                pass
+            return
+        async with self.pool.acquire() as conn:
+            await conn.execute(*queries["add_rollup_cursors"].bind())
+            for slot in slots:
+                while (await roll_up_slot(conn, RollupParams(), slot)).batches:
+                    pass
 
-    async def days(self, now: datetime) -> None:
-        """The days of devices whose readings were rolled up."""
+    async def days(self, now: datetime, slots: Iterable[str] | None = None) -> None:
+        """The days of devices whose readings were rolled up, in all slots or in some."""
         async with self.pool.acquire() as conn:
             await store.add_cursors(conn, DAYS)
-            slots = await rolled_up_slots(conn)
-        for slot in slots:
+            waiting = await rolled_up_slots(conn)
+        for slot in waiting if slots is None else [slot for slot in waiting if slot in set(slots)]:
             arguments = (self.pool, self.catalog, slot, now, BATCHES_MAX, DEVICES_MAX, self.zone)
             while (await days_pass(*arguments)).batches:
                 pass
@@ -108,7 +115,8 @@ class Watch:
         while (await daily_pass(self.pool, self.catalog, now)).batches:
             pass
 
-    async def _slots(self, stream: str) -> list[str]:
+    async def _slots(self, stream: str, slots: Iterable[str] | None = None) -> list[str]:
         async with self.pool.acquire() as conn:
             await store.add_cursors(conn, stream)
-            return await store.waiting_slots(conn, stream)
+            waiting = await store.waiting_slots(conn, stream)
+        return waiting if slots is None else [slot for slot in waiting if slot in set(slots)]
