@@ -24,8 +24,8 @@ from rules.told import Told as Sample
 from sql import queries
 from sql.errors import NotFound
 
-SLICE = 2500
-"""Devices whose windows are in memory at once: a month of hourly readings of so many takes about 500 MB."""
+DEVICE_DAYS = 40_000
+"""Days of all devices together that are in memory at once: of hourly readings about a million rows, 500 MB."""
 
 TELLING_SLICE = 200
 """Devices whose events and reports are in memory at once: only those of which an event rule may say something."""
@@ -71,8 +71,9 @@ async def run_backtest(
     changed = [rule for rule in currents if rule not in drafts]
     found: list[Found] = []
     before: list[Found] = []
-    for start in range(0, len(device_ids), SLICE):
-        part = device_ids[start : start + SLICE]
+    count = slice_of(asked, [*drafts, *changed])
+    for start in range(0, len(device_ids), count):
+        part = device_ids[start : start + count]
         new, old = await _of_slice(conn, drafts, changed, part, asked, zone)
         found += new
         before += old
@@ -84,6 +85,12 @@ async def run_backtest(
     shared = {rule.rule_id for rule in currents if rule in drafts}
     before += [one for one in found if one.rule_id in shared]
     return backtest.against(report, _summary(current, before, leaks, asked, len(device_ids)), _kinds(draft, current))
+
+
+def slice_of(asked: Asked, rules: Sequence[Rule]) -> int:
+    """How many devices are looked at together, so that months take no more memory than weeks."""
+    days = (asked.until - asked.since + evaluation.lookback(_of_family(rules, "window"))) / timedelta(days=1)
+    return max(1, int(DEVICE_DAYS / max(days, 1.0)))
 
 
 def _tested(catalog: Catalog) -> list[Rule]:

@@ -8,7 +8,7 @@ import asyncpg
 
 from rules.assertions import Event
 from rules.instant_needs import Limits
-from rules.told import Teller, Told
+from rules.told import Teller, Told, in_order
 from rules.zones import Pressure
 from sql import queries
 
@@ -81,14 +81,14 @@ async def told(
     until: datetime,
     kinds: Iterable[str],
 ) -> dict[int, list[Told]]:
-    """Events of some kinds within `(since, until]` and reports since a later moment, by device."""
+    """Events of some kinds within `(since, until]` and reports since a later moment, by device and in order."""
     reports = queries["told_reports"].bind(device_ids=device_ids, since=reports_since, until=until)
     events = queries["told_events"].bind(device_ids=device_ids, since=since, until=until, kinds=sorted(kinds))
     rows = await conn.fetch(*reports) + await conn.fetch(*events)
     found: dict[int, list[Told]] = {}
     for row in rows:
         found.setdefault(row["device_id"], []).append(Told(**row))
-    return found
+    return {device_id: in_order(samples) for device_id, samples in found.items()}
 
 
 async def told_leak_alarms(

@@ -7,13 +7,14 @@ sorted before it is read, so the order of arrival changes nothing.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntFlag
+from enum import IntEnum
+from itertools import pairwise
 
 from rules.model import Rule
 
 
-class Status(IntFlag):
-    """Bits of a device's status word (docs/payloads.md)."""
+class Status(IntEnum):
+    """Bits of a device's status word (docs/payloads.md), plain numbers: every sample is compared with them."""
 
     VALVE_CLOSED = 1
     VALVE_FAULT = 2
@@ -128,9 +129,17 @@ def _size(sign: Sign) -> float:
 def in_order(told: Iterable[Told]) -> list[Told]:
     """One device's samples in the order of its own time; at the same moment, what is worse stands last.
 
-    So whatever arrived first, a device that says both "over" and "on" of one moment counts as on.
+    So whatever arrived first, a device that says both "over" and "on" of one moment counts as on. What stands in order
+    already is taken as it is: every rule asks for the same samples.
     """
-    return sorted(set(told), key=_order)
+    samples = list(told)
+    if all(one.at < other.at or _stands_before(one, other) for one, other in pairwise(samples)):
+        return samples
+    return sorted(set(samples), key=_order)
+
+
+def _stands_before(one: Told, other: Told) -> bool:
+    return one.at == other.at and _order(one) < _order(other)
 
 
 def _order(one: Told) -> tuple[datetime, bool, list[str]]:

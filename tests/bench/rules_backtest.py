@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rules import backtest
-from rules.backtesting import SLICE, Asked, run_backtest
+from rules.backtesting import Asked, run_backtest, slice_of
 from rules.catalog import default_catalog
 from rules.drafts import changed
 from simulator.city import build_city
@@ -142,8 +142,9 @@ async def read(conn: asyncpg.Connection, since: datetime) -> int:
     """Read every row of the period in slices of devices, as a backtest does; returns how many."""
     ids = [row["device_id"] for row in await conn.fetch("SELECT device_id FROM device ORDER BY device_id")]
     rows = 0
-    for start in range(0, len(ids), SLICE):
-        part = ids[start : start + SLICE]
+    count = slice_of(Asked(since, NOW), list(default_catalog().rules.values()))
+    for start in range(0, len(ids), count):
+        part = ids[start : start + count]
         done = await conn.copy_from_query(_READ, part, since, NOW, output=io.BytesIO(), format="binary")
         rows += int(done.split()[-1])
     return rows

@@ -14,7 +14,7 @@ from rules.gate import admit
 from rules.instant_needs import events_of, limits, lookback
 from rules.model import Finding
 from rules.signs import SIGNS
-from rules.told import Teller, Told
+from rules.told import Teller, Told, in_order
 
 RULES = default_catalog().rules
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -253,3 +253,23 @@ def test_the_database_hands_over_all_that_may_begin_a_condition() -> None:
     assert (asked.low_pa, asked.high_pa, asked.battery_mv, asked.flow_factor) == (1500, 3000, 0, 1.4)
     assert limits([]).lel_pct > 100
     assert lookback(rules) == timedelta(days=30)
+
+
+WORDS = st.builds(
+    lambda minute, kind, state, status: Told(1, at(minute), kind, state if kind else None, status=status),
+    st.integers(0, 4),
+    st.sampled_from([None, "tamper", "valve"]),
+    st.sampled_from(["raised", "cleared", "closed"]),
+    st.sampled_from([None, 0, 8]),
+)
+
+
+@given(st.lists(WORDS, max_size=8), st.randoms(use_true_random=False))
+def test_samples_have_one_order_however_they_came(told: list[Told], chance: random.Random) -> None:
+    """Also those of one moment, also repeats; and what stands in that order is left as it is."""
+    ordered = in_order(told)
+    shuffled = list(told)
+    chance.shuffle(shuffled)
+    assert in_order(shuffled) == ordered == in_order(ordered)
+    assert len(set(ordered)) == len(ordered) == len(set(told))
+    assert [one.at for one in ordered] == sorted(one.at for one in ordered)
