@@ -68,14 +68,16 @@ class Channels:
         plugin = self._plugin(address)
         return scheme, _masked(scheme, plugin)
 
-    async def hand_over(self, contact_id: int, address: str, words: Words, severity: str) -> Attempt:
+    async def hand_over(
+        self, contact_id: int, address: str, words: Words, severity: str, *, urgent: bool = False
+    ) -> Attempt:
         """One attempt: never raises for what the channel does, and ends within the time the settings allow.
 
         While too many others wait for the same contact or kind of channel, an attempt is not made (`busy`), unless it
-        is about something critical.
+        is `urgent`: about something critical, or a leak.
         """
         scheme = urlsplit(address).scheme.lower()
-        if severity != "critical" and self._crowded(contact_id, scheme):
+        if not urgent and self._crowded(contact_id, scheme):
             return Attempt(False, "others wait for the same channel", busy=True)
         self._queued.update((contact_id, scheme))
         try:

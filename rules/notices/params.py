@@ -62,7 +62,7 @@ class NoticeParams(BaseModel):
         20,
         ge=1,
         le=10_000,
-        description="Notices of alerts below critical that one contact gets in ten minutes; the rest come together.",
+        description="Notices one contact gets in ten minutes, critical ones and leaks aside; the rest come together.",
     )
     together_after_s: float = Field(
         60.0, ge=0, le=600, description="How long notices beyond `burst_max` wait for others, seconds."

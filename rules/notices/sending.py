@@ -124,7 +124,7 @@ class Sending:
         follows: int | None = None,
     ) -> None:
         """Write a notice for the first contact of each person; persons without any are passed over for others, once."""
-        asked = [self._first(person, page["severity"], chosen.reason, follows) for person in chosen.people]
+        asked = [self._first(person, page["urgency"], chosen.reason, follows) for person in chosen.people]
         added = await store.add_notices(conn, page, asked, now, page["requested_at"] + DEADLINES[page["purpose"]])
         if added and all(row["state"] == "failed" for row in added):
             await self._ask_others(conn, page, now, added[0]["notice_id"])
@@ -144,7 +144,8 @@ class Sending:
         if claimed is None:
             return
         contact_id, channel = claimed.notice["contact_id"], claimed.notice["channel"]
-        attempt = await self._channels.hand_over(contact_id, claimed.address, claimed.words, claimed.notice["severity"])
+        severity, urgent = claimed.notice["severity"], claimed.notice["urgency"] == "critical"
+        attempt = await self._channels.hand_over(contact_id, claimed.address, claimed.words, severity, urgent=urgent)
         ATTEMPTS.labels(channel, _word(attempt)).inc()
         again_at = await self._settle(claimed, attempt)
         if again_at is not None:
@@ -207,9 +208,9 @@ class Sending:
     async def _message(
         self, conn: asyncpg.Connection, notice: Mapping[str, Any], now: datetime
     ) -> tuple[list[int], Words]:
-        """The notices that leave as one message, and its words: one, unless a flood below critical is told together."""
+        """The notices that leave as one message, and its words: one, unless a flood of what can wait is told together."""
         rows: Sequence[Mapping[str, Any]] = [notice]
-        if notice["severity"] != "critical" and await self._in_burst(conn, notice, now):
+        if notice["urgency"] != "critical" and await self._in_burst(conn, notice, now):
             together_at = notice["requested_at"] + timedelta(seconds=self._params.together_after_s)
             if now < together_at:
                 raise TryAgain(together_at)
@@ -255,7 +256,7 @@ class Sending:
         failed = notice["attempts"] + 1
         again_at = self._next_attempt_at(failed, now, notice["deadline_at"])
         await store.attempt_failed(conn, notice_ids, error)
-        patience = 1 if notice["severity"] == "critical" else self._params.fail_over_after
+        patience = 1 if notice["urgency"] == "critical" else self._params.fail_over_after
         if failed >= patience:
             await self._fall_over(conn, notice, now)
         if again_at is None:
@@ -273,7 +274,7 @@ class Sending:
         owner = (crew.owner,) if crew.owner else ()
         everybody = (*crew.officers, *crew.administrators, *duty, *crew.told_before, *owner)
         person = next((one for one in everybody if one.account == notice["account"]), None)
-        contact = person and delivery.next_contact(person, page["severity"], asked.get(notice["account"], ()))
+        contact = person and delivery.next_contact(person, page["urgency"], asked.get(notice["account"], ()))
         if person and contact:
             reason = f"{notice['channel']} did not take it: the next contact of {person.account}"
             one = Asked(person, contact, reason, None, notice["notice_id"])

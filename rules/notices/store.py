@@ -15,9 +15,9 @@ from sql import queries
 URGENT, USUAL = 10, 0
 
 
-def priority(severity: str) -> int:
-    """The place of a job in the queue: critical alerts first."""
-    return URGENT if severity == "critical" else USUAL
+def priority(urgency: str) -> int:
+    """The place of a job in the queue: critical alerts and leaks first."""
+    return URGENT if urgency == "critical" else USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def add_notices(
     rows = [_notice_row(page, one, now, deadline_at) for one in asked]
     added = await conn.fetch(*queries["add_notices"].bind(rows=rows))
     waiting = [row["notice_id"] for row in added if row["state"] == "requested"]
-    await conn.execute(*queries["queue_sends"].bind(notice_ids=waiting, priority=priority(page["severity"])))
+    await conn.execute(*queries["queue_sends"].bind(notice_ids=waiting, priority=priority(page["urgency"])))
     return added  # type: ignore[no-any-return]
 
 

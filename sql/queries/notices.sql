@@ -1,7 +1,7 @@
 -- Statements of the notices of the package `rules`. Format: see sql/__init__.py.
 
 -- request_pages(alert_ids, purposes, levels, requested_at) --
--- Write pages, and a job for each; those of critical alerts are worked on first.
+-- Write pages, and a job for each; those of critical alerts and of leaks are worked on first.
 WITH added AS (
     INSERT INTO page (alert_id, purpose, level, requested_at)
     SELECT alert_id, purpose, level, $4
@@ -9,21 +9,24 @@ WITH added AS (
     RETURNING page_id, alert_id
 )
 SELECT procrastinate.procrastinate_defer_jobs_v1(array_agg(ROW(
-    'notices', 'page', CASE WHEN a.severity = 'critical' THEN 10 ELSE 0 END, NULL, NULL,
+    'notices', 'page', CASE WHEN a.severity = 'critical' OR a.leak THEN 10 ELSE 0 END, NULL, NULL,
     jsonb_build_object('page_id', n.page_id), NULL)::procrastinate.procrastinate_job_to_defer_v1 ORDER BY n.page_id))
 FROM added n JOIN alert a ON a.alert_id = n.alert_id
 HAVING count(*) > 0;
 
 -- lock_page(page_id) --
--- A page that is not resolved yet, with what choosing its recipients needs, locked; NULL owner: nobody owns the alert.
-SELECT p.page_id, p.alert_id, p.purpose, p.level, p.requested_at, a.area, a.severity, a.owner, a.rule_id, a.subject
+-- A page that is not resolved yet, with what choosing its recipients needs, locked; NULL owner: nobody owns the alert;
+-- `urgency`: its severity, critical for a leak whatever its level.
+SELECT p.page_id, p.alert_id, p.purpose, p.level, p.requested_at, a.area, a.owner, a.rule_id, a.subject,
+       CASE WHEN a.leak THEN 'critical' ELSE a.severity END AS urgency
 FROM page p JOIN alert a ON a.alert_id = p.alert_id
 WHERE p.page_id = $1 AND p.resolved_at IS NULL
 FOR UPDATE OF p;
 
 -- page_of_notice(page_id) --
 -- A page as `lock_page` gives it, resolved or not, locked: choosing who follows those that could not be reached.
-SELECT p.page_id, p.alert_id, p.purpose, p.level, p.requested_at, a.area, a.severity, a.owner, a.rule_id, a.subject
+SELECT p.page_id, p.alert_id, p.purpose, p.level, p.requested_at, a.area, a.owner, a.rule_id, a.subject,
+       CASE WHEN a.leak THEN 'critical' ELSE a.severity END AS urgency
 FROM page p JOIN alert a ON a.alert_id = p.alert_id
 WHERE p.page_id = $1
 FOR UPDATE OF p;
@@ -80,6 +83,7 @@ HAVING count(*) > 0;
 -- A notice that waits or whose attempt did not come back, with its contact and how its alert stands, locked.
 SELECT n.notice_id, n.page_id, n.alert_id, n.account, n.contact_id, n.purpose, n.level, n.state, n.requested_at, n.deadline_at,
        n.attempts, n.fell_over, n.sending_at, a.state AS alert_state, a.owner, a.severity, a.area,
+       CASE WHEN a.leak THEN 'critical' ELSE a.severity END AS urgency,
        c.channel, c.sealed, c.language, c.enabled AND c.removed_at IS NULL AS usable, k.role,
        (SELECT s.step FROM alert_step s WHERE s.alert_id = n.alert_id AND s.at > n.requested_at
            AND s.to_state <> coalesce(s.from_state, s.to_state) AND s.actor NOT IN ('rules', 'inspections', 'notices')
@@ -165,15 +169,15 @@ WHERE n.alert_id = $1 ORDER BY n.notice_id;
 SELECT page_id, purpose, level, requested_at, resolved_at, recipients, reason FROM page WHERE alert_id = $1 ORDER BY page_id;
 
 -- recent_notices(contact_id, since) --
--- How many notices of alerts below critical a contact was handed since a moment or is being handed now.
+-- How many notices of alerts that are neither critical nor a leak a contact was handed since a moment or is being handed now.
 SELECT count(*) FROM notice n JOIN alert a ON a.alert_id = n.alert_id
-WHERE n.contact_id = $1 AND (n.handed_over_at >= $2 OR n.state = 'sending') AND a.severity <> 'critical';
+WHERE n.contact_id = $1 AND (n.handed_over_at >= $2 OR n.state = 'sending') AND a.severity <> 'critical' AND NOT a.leak;
 
 -- waiting_for_contact(contact_id, count) --
--- Notices of alerts below critical that wait for a contact, the gravest first, locked, without those another worker has.
+-- Notices of alerts that are neither critical nor a leak and wait for a contact, the gravest first, locked, without those another worker has.
 SELECT n.notice_id, n.alert_id, n.purpose, n.level
 FROM notice n JOIN alert a ON a.alert_id = n.alert_id
-WHERE n.contact_id = $1 AND n.state = 'requested' AND a.severity <> 'critical'
+WHERE n.contact_id = $1 AND n.state = 'requested' AND a.severity <> 'critical' AND NOT a.leak
 ORDER BY array_position(ARRAY['major', 'minor', 'info'], a.severity), n.notice_id
 LIMIT $2
 FOR UPDATE OF n SKIP LOCKED;

@@ -192,6 +192,24 @@ async def test_a_dead_channel_is_an_alert_until_it_works(
     assert tuple(row) == (f"channel:{contact_id}", "major")
 
 
+async def test_a_leak_of_the_lower_level_never_waits_in_a_flood(
+    db: Database, pool: asyncpg.Pool, conn: asyncpg.Connection, hook: Hook
+) -> None:
+    """Its severity is major; it leaves at once, by itself, also by contacts that want critical notices only."""
+    for name, least in (("ann", "minor"), ("ben", "critical")):
+        await make_account(conn, name)
+        await make_contact(conn, name, hook.address(name), severity_min=least)
+    async with running(db, pool, params(burst_max=1, together_after_s=300)):
+        for number in range(2):
+            await page(conn, await make_alert(conn, "minor", subject=f"device:{number}", rule_id="device_silent"))
+            await hook.wait("ann", 1)
+        leak = await make_alert(conn, "major", subject="device:99", leak=True)
+        await page(conn, leak)
+        await asyncio.gather(hook.wait("ann", 2), hook.wait("ben", 1))
+        titles = [one["title"] for one in [*hook.of("ann")[1:], *hook.of("ben")]]
+        assert [title.startswith("MAJOR leak_alarm") for title in titles] == [True, True]
+
+
 async def test_a_flood_below_critical_comes_together(
     db: Database, pool: asyncpg.Pool, conn: asyncpg.Connection, hook: Hook
 ) -> None:
