@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rules import lifecycle, revision
+from rules import folding, revision
 from rules.model import Alert, Cleared, Finding, Revised, Rule, Transition
 
 Key = tuple[str, str]
@@ -58,5 +58,5 @@ def _step(
     if isinstance(one, Revised):
         return revision.revise(rule, current, one)
     if isinstance(one, Cleared):
-        return lifecycle.closed_now(lifecycle.clear(rule, current, one), now)
-    return lifecycle.raise_or_fold(rule, current, closed, one, now)
+        return folding.closed_now(folding.clear(rule, current, one), now)
+    return folding.raise_or_fold(rule, current, closed, one, now)

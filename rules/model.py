@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo
 SEVERITIES = ("info", "minor", "major", "critical")
 OPEN_STATES = ("open", "acknowledged", "dispatched", "on_site", "made_safe")
 CLOSED_STATES = ("verified", "dismissed")
+MOMENTS = ("acknowledged_at", "owned_at", "dispatched_at", "on_site_at", "made_safe_at")
+"""Fields of an alert that its steps fill, and that are empty again when what was made safe fires again."""
+
 LATE_AFTER = timedelta(hours=48)
 LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm", "hazard_open"})
 """Kinds of rules whose alerts are about gas or its products in a room, or a hazard for which gas must be cut: they have

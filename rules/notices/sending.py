@@ -208,7 +208,7 @@ class Sending:
     async def _message(
         self, conn: asyncpg.Connection, notice: Mapping[str, Any], now: datetime
     ) -> tuple[list[int], Words]:
-        """The notices that leave as one message, and its words: one, unless a flood of what can wait is told together."""
+        """The notices that leave as one message, and its words: one, unless a flood that can wait is told together."""
         rows: Sequence[Mapping[str, Any]] = [notice]
         if notice["urgency"] != "critical" and await self._in_burst(conn, notice, now):
             together_at = notice["requested_at"] + timedelta(seconds=self._params.together_after_s)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rules import lifecycle
+from rules import folding, lifecycle
 from rules.awaiting import PlannedVisit, awaited
 from rules.catalog import default_catalog
 from rules.clocks import Fired, elapsed, wound
@@ -28,7 +28,7 @@ def found(minute: float = 0, severity: str = "critical", rule_id: str = "leak_al
 
 def raised(regime: Regime = CHINA, severity: str = "critical", rule_id: str = "leak_alarm", **values: object) -> Alert:
     """An alert of minute 0, wound."""
-    alert = lifecycle.raise_or_fold(RULES[rule_id], None, [], found(0, severity, rule_id), at(0)).alert
+    alert = folding.raise_or_fold(RULES[rule_id], None, [], found(0, severity, rule_id), at(0)).alert
     assert alert is not None
     return wound(alert.changed(alert_id=1, **values), regime)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rules import clocks, lifecycle
+from rules import clocks, folding, lifecycle
 from rules.callout import callout_for
 from rules.clocks import Fired, clock, elapsed, wound
 from rules.model import Alert, Inspection, OfficerStep, Reason, Transition, WrongStep
@@ -114,7 +114,7 @@ def test_getting_worse_starts_the_clock_once() -> None:
     days = 3 * 24 * 60.0
 
     def fold(alert: Alert, minute: float, severity: str) -> Alert:
-        after = lifecycle.raise_or_fold(ladder, alert, [], found(minute, severity, "micro_leak"), at(minute)).alert
+        after = folding.raise_or_fold(ladder, alert, [], found(minute, severity, "micro_leak"), at(minute)).alert
         assert after is not None
         return wound(after, CHINA)
 
@@ -130,7 +130,7 @@ def test_made_safe_that_fires_again_needs_an_owner_again() -> None:
     for minute, step in enumerate(("acknowledge", "dispatch", "on_site", "made_safe"), start=1):
         alert = stepped(alert, step, minute)
     quiet = alert.changed(firing=False, cleared_at=at(5))
-    again = lifecycle.raise_or_fold(RULES["leak_alarm"], quiet, [], found(50), at(50))
+    again = folding.raise_or_fold(RULES["leak_alarm"], quiet, [], found(50), at(50))
     assert again.alert is not None
     after = wound(again.alert, CHINA)
     assert (again.reason, after.state, after.owner) == (Reason.UNSAFE_AGAIN, "open", "olga")
@@ -291,7 +291,7 @@ def purpose(before: Alert | None, transition: Transition, regime: Regime = CHINA
 def test_who_is_paged_for_what() -> None:
     """Raised, worse, escalated by level, handed over, closed; a cleared leak, a late or a minor alert page nobody."""
     alert = raised(severity="major")
-    worse = lifecycle.raise_or_fold(RULES["leak_alarm"], alert, [], found(3), at(3))
+    worse = folding.raise_or_fold(RULES["leak_alarm"], alert, [], found(3), at(3))
     assert purpose(None, Transition(alert, Reason.RAISED, "raised")) == ("raised", 1)
     assert purpose(alert, worse) == ("worse", 1)
     assert purpose(None, Transition(alert.changed(late=True), Reason.RAISED, "raised"))[0] is None
@@ -384,7 +384,7 @@ class Life(RuleBasedStateMachine):
     @rule(severity=st.sampled_from(["critical", "major", "minor"]), ongoing=st.booleans())
     def telemetry_speaks(self, severity: str, *, ongoing: bool) -> None:
         finding = found(self.minute, severity, self.rule.rule_id, ongoing=ongoing)
-        after = lifecycle.raise_or_fold(self.rule, self.alert, [], finding, at(self.minute)).alert
+        after = folding.raise_or_fold(self.rule, self.alert, [], finding, at(self.minute)).alert
         assert after is not None
         self.alert = wound(after, self.regime)
 

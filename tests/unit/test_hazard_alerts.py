@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from rules import changes, clocks, lifecycle
+from rules import changes, clocks, folding
 from rules.catalog import KINDS, parse_catalog
 from rules.clocks import wound
 from rules.hazards import DoorHazard, followed, hazard_open, made_safe
@@ -24,7 +24,7 @@ def hazard(number: int = 1, code: str = "severe_rust", minute: float = -30, **va
 
 def raised(*hazards: DoorHazard, minute: float = 0) -> Alert:
     (finding,) = hazard_open(RULE, [hazards], at(minute))
-    alert = lifecycle.raise_or_fold(RULE, None, [], finding, at(minute)).alert
+    alert = folding.raise_or_fold(RULE, None, [], finding, at(minute)).alert
     assert alert is not None
     return wound(alert.changed(alert_id=1), CHINA)
 
@@ -102,7 +102,7 @@ def test_a_cut_supply_makes_it_safe_and_the_written_deadline_counts_from_then() 
     cut = hazard(cut_at=at(10))
     cleared = made_safe(alert, [cut], at(11))
     assert cleared is not None
-    quiet = lifecycle.clear(RULE, alert, cleared).alert
+    quiet = folding.clear(RULE, alert, cleared).alert
     assert quiet is not None
     after, reasons = follow(quiet, cut, minute=11)
     assert (reasons, after.state, after.firing, after.made_safe_at) == (["supply_cut"], "made_safe", False, at(11))
@@ -160,7 +160,7 @@ def test_what_was_closed_and_opens_again_is_a_new_episode() -> None:
     (step,) = followed(alert, [hazard(closed_at=at(50))], None, at(51))
     assert step.alert is not None
     (finding,) = hazard_open(RULE, [[hazard()]], at(200))
-    again = lifecycle.raise_or_fold(RULE, None, [step.alert], finding, at(200))
+    again = folding.raise_or_fold(RULE, None, [step.alert], finding, at(200))
     assert (again.reason, again.alert is not None and again.alert.episode) == (Reason.NEW_EPISODE, 2)
 
 
@@ -177,4 +177,4 @@ def test_a_finding_is_never_late() -> None:
     """Reported three days after it was found, and still open: it is news of now."""
     (finding,) = hazard_open(RULE, [[hazard(minute=-3 * 24 * 60)]], at(0))
     assert isinstance(finding, Finding)
-    assert not lifecycle.is_late(finding, at(0) + timedelta(minutes=1))
+    assert not folding.is_late(finding, at(0) + timedelta(minutes=1))

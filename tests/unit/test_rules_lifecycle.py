@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import changes, lifecycle
+from rules import changes, folding, lifecycle
 from rules.catalog import default_catalog
 from rules.model import (
     CLOSED_STATES,
@@ -48,7 +48,7 @@ def quiet(minute: float, *, believed: bool = True) -> Cleared:
 
 def leak_alert(state: str = "open", **values: object) -> Alert:
     """An open leak alert of minute 0."""
-    alert = lifecycle.raise_or_fold(LEAK, None, [], leak(0), at(0)).alert
+    alert = folding.raise_or_fold(LEAK, None, [], leak(0), at(0)).alert
     assert alert is not None
     return alert.changed(alert_id=1, state=state, **values)
 
@@ -87,7 +87,7 @@ def test_stories(name: str) -> None:
 def test_firing_after_closing_is_a_new_episode_linked_to_the_old_one() -> None:
     """Episode 2 names its predecessor."""
     closed = leak_alert("verified", closed_at=at(30))
-    transition = lifecycle.raise_or_fold(LEAK, None, [closed], leak(40), at(40))
+    transition = folding.raise_or_fold(LEAK, None, [closed], leak(40), at(40))
     assert transition.alert is not None
     assert transition.reason is Reason.NEW_EPISODE
     assert (transition.alert.episode, transition.alert.previous_alert_id) == (2, 1)
@@ -96,7 +96,7 @@ def test_firing_after_closing_is_a_new_episode_linked_to_the_old_one() -> None:
 def test_the_very_same_instant_does_not_reopen() -> None:
     """The event that was closed comes again, for instance from a replay."""
     closed = leak_alert("dismissed", closed_at=at(30))
-    assert lifecycle.raise_or_fold(LEAK, None, [closed], leak(0), at(40)) == Transition(None, Reason.ALREADY_CLOSED)
+    assert folding.raise_or_fold(LEAK, None, [closed], leak(0), at(40)) == Transition(None, Reason.ALREADY_CLOSED)
 
 
 def test_a_window_that_ended_before_the_closing_does_not_reopen() -> None:
@@ -104,8 +104,8 @@ def test_a_window_that_ended_before_the_closing_does_not_reopen() -> None:
     closed = replace(leak_alert("verified", closed_at=at(30)), rule_id="micro_leak")
     old = replace(leak(0), rule_id="micro_leak", last_at=at(29))
     new = replace(old, last_at=at(31))
-    assert lifecycle.raise_or_fold(MICRO, None, [closed], old, at(40)).reason is Reason.ALREADY_CLOSED
-    assert lifecycle.raise_or_fold(MICRO, None, [closed], new, at(40)).reason is Reason.NEW_EPISODE
+    assert folding.raise_or_fold(MICRO, None, [closed], old, at(40)).reason is Reason.ALREADY_CLOSED
+    assert folding.raise_or_fold(MICRO, None, [closed], new, at(40)).reason is Reason.NEW_EPISODE
 
 
 def test_a_growing_interval_is_one_condition_without_a_row_for_each_day() -> None:
@@ -127,12 +127,12 @@ def test_telemetry_closes_only_where_the_rule_lets_it() -> None:
 
 def test_late_is_what_ended_two_days_before_we_knew() -> None:
     """48 hours and a minute is late, 48 hours is not; an alarm of now makes a late alert current."""
-    assert lifecycle.is_late(leak(0), at(48 * 60 + 1))
-    assert not lifecycle.is_late(leak(0), at(48 * 60))
-    late = lifecycle.raise_or_fold(LEAK, None, [], leak(0), at(49 * 60)).alert
+    assert folding.is_late(leak(0), at(48 * 60 + 1))
+    assert not folding.is_late(leak(0), at(48 * 60))
+    late = folding.raise_or_fold(LEAK, None, [], leak(0), at(49 * 60)).alert
     assert late is not None
     assert late.late
-    current = lifecycle.raise_or_fold(LEAK, late, [], leak(49 * 60), at(49 * 60)).alert
+    current = folding.raise_or_fold(LEAK, late, [], leak(49 * 60), at(49 * 60)).alert
     assert current is not None
     assert not current.late
 
@@ -277,12 +277,12 @@ def test_a_ladder_raises_and_lowers_one_alert() -> None:
     laddered = replace(LEAK, ladder=((20.0, "critical"),))
     alert, steps = leak_alert(leak=False), []
     for minute, severity in ((3, "critical"), (6, "major"), (4, "critical")):
-        step = lifecycle.raise_or_fold(laddered, alert, [], leak(minute, severity), at(minute))
+        step = folding.raise_or_fold(laddered, alert, [], leak(minute, severity), at(minute))
         assert step.alert is not None
         alert = step.alert
         steps.append((step.reason.value, alert.severity))
     assert steps == [("worse", "critical"), ("milder", "major"), ("repeated", "major")]
     assert alert.worst == "critical"
-    leaking = lifecycle.raise_or_fold(laddered, leak_alert(severity="critical"), [], leak(6, "major"), at(6)).alert
+    leaking = folding.raise_or_fold(laddered, leak_alert(severity="critical"), [], leak(6, "major"), at(6)).alert
     assert leaking is not None
     assert leaking.severity == "critical"
