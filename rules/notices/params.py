@@ -46,7 +46,13 @@ class NoticeParams(BaseModel):
     fail_over_after: int = Field(2, ge=1, le=100, description="Failed attempts of a notice before the next contact.")
     back_off_s: float = Field(2.0, gt=0, le=600, description="Wait after the first failed attempt, doubled each time.")
     back_off_max_s: float = Field(60.0, gt=0, le=3600, description="Longest wait between attempts, seconds.")
-    poll_s: float = Field(1.0, gt=0, le=60, description="Seconds after which the queue is looked at unasked.")
+    poll_s: float = Field(
+        0.2,
+        gt=0,
+        le=60,
+        description="Seconds after which the queue is looked at unasked: its worker misses a job that comes in while it"
+        " looks, one in a hundred, and takes it that much later.",
+    )
     stalled_after_s: float = Field(
         10.0,
         ge=1,
