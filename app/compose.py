@@ -31,6 +31,7 @@ from inspections import campaigning, scheduler
 from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
+from inspections.catalogues import catalogue_files
 from inspections.enforcement_routes import EnforcementRoutes
 from inspections.evidence_routes import EvidenceRoutes
 from inspections.hazard_routes import HazardRoutes
@@ -146,6 +147,8 @@ def build(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Map
         "campaign": partial(_campaign, settings, pool),
         "http": partial(_http, settings, pool, chosen),
     }
+    if chosen & {"inspections", "campaign", "http"}:
+        readable_catalogues(settings)
     services = {name: builders[name]() for name in SERVICES if name in chosen}
     if settings.http.probe_port is not None:
         services["probes"] = _probes(settings, pool, chosen)
@@ -180,6 +183,13 @@ def packaged_rules(settings: Settings) -> Catalog:
         return catalog_at(settings.rules.file)
     except InvalidRule as error:
         raise CannotStart(f"rules: {error}") from error
+
+
+def readable_catalogues(settings: Settings) -> None:
+    """Raises CannotStart in one sentence when a catalogue of inspections is wrong: it would fail at its first use."""
+    for file in catalogue_files(settings.roster):
+        if not file.ok:
+            raise CannotStart(f"{file.name}: {file.fact}")
 
 
 def _notices(settings: Settings, pool: asyncpg.Pool) -> Service:

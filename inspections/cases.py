@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,7 @@ class CaseCatalogue(BaseModel):
         return found
 
 
+@lru_cache(maxsize=4)
 def parse_cases(text: str) -> CaseCatalogue:
     """Read a cases file; raises InvalidCases, or pydantic's ValidationError naming the key."""
     catalogue = CaseCatalogue.model_validate(tomllib.loads(text))

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +86,7 @@ class InvalidChecklists(Exception):
     """The file contradicts itself or the hazard catalogue; the message names the item."""
 
 
+@lru_cache(maxsize=4)
 def parse_checklists(text: str, catalogue: HazardCatalogue) -> Checklists:
     """Read a file; raises InvalidChecklists, or pydantic's ValidationError naming the key."""
     lists = Checklists.model_validate(tomllib.loads(text))

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -112,6 +113,7 @@ class InvalidCycles(Exception):
     """The cycles file is incomplete; the message names the rule."""
 
 
+@lru_cache(maxsize=4)
 def parse_cycles(text: str) -> Cycles:
     """Read a cycles file; raises InvalidCycles, or pydantic's ValidationError naming the key."""
     cycles = Cycles.model_validate(tomllib.loads(text))

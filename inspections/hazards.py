@@ -1,6 +1,7 @@
 """The catalogue of hazards: code, grade, deadline and action, each with its source; a city may bring its own file."""
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,7 @@ class HazardCatalogue:
         return self.grades[kind.grade]
 
 
+@lru_cache(maxsize=4)
 def parse_hazards(text: str) -> HazardCatalogue:
     """Read a catalogue; raises InvalidCatalogue, or pydantic's ValidationError naming the key."""
     file = _File.model_validate(tomllib.loads(text))

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -61,6 +62,7 @@ class RequestCatalogue(BaseModel):
         return found
 
 
+@lru_cache(maxsize=4)
 def parse_requests(text: str) -> RequestCatalogue:
     """Read a categories file; raises InvalidRequests, or pydantic's ValidationError naming the key."""
     catalogue = RequestCatalogue.model_validate(tomllib.loads(text))

@@ -15,6 +15,7 @@ from app.commands.terminal import JsonOption, Loaded, connection, console, load,
 from app.probes import missing_migrations
 from app.settings import Settings, effective
 from app.sources import variable_name
+from inspections.catalogues import catalogue_files
 from rules.catalog import default_catalog
 from rules.model import InvalidRule
 from rules.rule_sets import catalog_at, mistakes_in_force
@@ -82,12 +83,17 @@ class Finding:
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show the effective settings (secrets masked) and look whether everything needed is there.
 
-    Looks at the rule files, the set of rules in force and what it names of the registry, the database with its
-    TimescaleDB edition and migrations, and the broker.
+    Looks at the rule files, the catalogues of inspections (hazards, checklists, cycles, requests, cases), the set of
+    rules in force and what it names of the registry, the database with its TimescaleDB edition and migrations, and the
+    broker.
     Exit codes: 0 all is well, 1 something is wrong, 2 wrong settings.
     """
     loaded = load(context)
-    findings = [_rule_catalogue(loaded.settings), *asyncio.run(_servers(loaded.settings))]
+    findings = [
+        _rule_catalogue(loaded.settings),
+        *_catalogues(loaded.settings),
+        *asyncio.run(_servers(loaded.settings)),
+    ]
     if as_json:
         show_json({"settings": _settings_rows(loaded), "checks": findings_as_data(findings)})
     else:
@@ -117,6 +123,10 @@ def _rule_catalogue(settings: Settings) -> Finding:
     except InvalidRule as error:
         return Finding("rules", ok=False, fact=str(error))
     return Finding("rules", ok=True, fact=f"{len(catalog.rules)} rules ({catalog.digest}): {', '.join(catalog.rules)}")
+
+
+def _catalogues(settings: Settings) -> list[Finding]:
+    return [Finding(file.name, ok=file.ok, fact=file.fact) for file in catalogue_files(settings.roster)]
 
 
 async def _servers(settings: Settings) -> list[Finding]:

@@ -251,6 +251,21 @@ async def test_a_bad_rules_file_stops_the_start(unchanged_db: Database, tmp_path
     assert mistake in {one["fact"] for one in json.loads(out)["checks"] if not one["ok"]}
 
 
+async def test_a_bad_catalogue_stops_the_start(unchanged_db: Database, tmp_path: Path) -> None:
+    """One sentence naming file, entry, key and rule, exit code 1, from `run` and `check`; not at the first report."""
+    packaged = (REPOSITORY / "inspections" / "hazards.toml").read_text("utf-8")
+    (tmp_path / "hazards.toml").write_text(packaged.replace("deadline_days = 1\n", "deadline_days = 999\n", 1), "utf-8")
+    environ = environment(unchanged_db, GASWARDEN_ROSTER__HAZARDS_FILE=str(tmp_path / "hazards.toml"))
+    async with gaswarden(environ, "run", "inspections") as started, gaswarden(environ, "check", "--json") as checked:
+        (started_code, _, err), (checked_code, out, _) = await asyncio.gather(ended(started), ended(checked))
+    assert (started_code, checked_code) == (1, 1)
+    mistake = (
+        f"{tmp_path}/hazards.toml: hazard 1 (leak), deadline_days: Input should be less than or equal to 365, not 999"
+    )
+    assert err.splitlines()[-1] == f"hazards: {mistake}"
+    assert mistake in {one["fact"] for one in json.loads(out)["checks"] if not one["ok"]}
+
+
 async def test_check_names_pending_migrations(empty_db: Database) -> None:
     """`check` on a database without its schema names what is missing and does not fail in another way."""
     async with gaswarden(environment(empty_db), "check", "--json") as process:
