@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from inspections.answers import Shape
 
-Part = Literal["all", "district", "compound", "station", "inspector"]
+Part = Literal["all", "district", "compound", "class", "station", "inspector"]
 Every = Literal["day", "week", "month", "year"]
 COUNTS = (
     "planned", "planned_visited", "planned_entered", "visited", "entered", "partial", "no_access", "refused", "due",

@@ -1,5 +1,5 @@
 -- Statements of the package `inspections` for its figures (docs/reports.md defines each). `part` is what the figures are told apart by:
--- district, compound, station, inspector or all. Days and moments: from inclusive, to exclusive. `begins_on` are the first days of the
+-- district, compound, class (of users), station, inspector or all. Days and moments: from inclusive, to exclusive. `begins_on` are the first days of the
 -- periods, ascending, and `edges` the moments at which these begin.
 --
 -- Written for millions of rows a year: rows come from covering indexes; doors are joined only when the part or the caller's areas ask for
@@ -24,11 +24,12 @@ WITH in_force AS NOT MATERIALIZED (
 ), counted AS (
     SELECT n.begins_on,
            CASE WHEN $4::text IN ('district', 'compound') THEN place.compound_id
-                WHEN $4 IN ('inspector', 'station') THEN vv.inspector_id END AS number,
+                WHEN $4 IN ('inspector', 'station') THEN vv.inspector_id
+                WHEN $4 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
            count(*) AS planned, count(o.visit_id) AS planned_visited, count(*) FILTER (WHERE o.entered) AS planned_entered
     FROM in_force n
     JOIN visit_version vv ON vv.run_id = n.run_id
-    LEFT JOIN premises p ON p.premises_id = vv.premises_id AND ($4 IN ('district', 'compound') OR $5::text[] IS NOT NULL)
+    LEFT JOIN premises p ON p.premises_id = vv.premises_id AND ($4 IN ('district', 'compound', 'class') OR $5::text[] IS NOT NULL)
     LEFT JOIN (
         SELECT b.building_id, b.compound_id
         FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
@@ -41,6 +42,7 @@ WITH in_force AS NOT MATERIALIZED (
 )
 SELECT counted.begins_on,
        CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
+           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number]
            WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
        sum(counted.planned)::bigint AS planned, sum(counted.planned_visited)::bigint AS planned_visited,
        sum(counted.planned_entered)::bigint AS planned_entered
@@ -55,13 +57,14 @@ GROUP BY 1, 2;
 WITH counted AS (
     SELECT width_bucket(o.at, $4::timestamptz[]) AS period,
            CASE WHEN $5::text IN ('district', 'compound') THEN place.compound_id
-                WHEN $5 IN ('inspector', 'station') THEN o.inspector_id END AS number,
+                WHEN $5 IN ('inspector', 'station') THEN o.inspector_id
+                WHEN $5 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
            count(*) AS visited, count(*) FILTER (WHERE o.entered) AS entered,
            count(*) FILTER (WHERE o.result = 'partial') AS partial,
            count(*) FILTER (WHERE o.result = 'no_access') AS no_access,
            count(*) FILTER (WHERE o.result = 'refused') AS refused
     FROM outcome o
-    LEFT JOIN premises p ON p.premises_id = o.premises_id AND ($5 IN ('district', 'compound') OR $6::text[] IS NOT NULL)
+    LEFT JOIN premises p ON p.premises_id = o.premises_id AND ($5 IN ('district', 'compound', 'class') OR $6::text[] IS NOT NULL)
     LEFT JOIN (
         SELECT b.building_id, b.compound_id
         FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
@@ -72,6 +75,7 @@ WITH counted AS (
 )
 SELECT ($3::date[])[counted.period] AS begins_on,
        CASE $5 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
+           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number]
            WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
        sum(counted.visited)::bigint AS visited, sum(counted.entered)::bigint AS entered, sum(counted.partial)::bigint AS partial,
        sum(counted.no_access)::bigint AS no_access, sum(counted.refused)::bigint AS refused
@@ -84,11 +88,12 @@ GROUP BY 1, 2;
 -- due_figures(from_day, to_day, every, part, areas, zone) --
 -- Periodic inspections due on days, and those that somebody got in for, by then or later. Nobody's before they are on a roster.
 WITH counted AS (
-    SELECT d.due_on, CASE WHEN $4::text IN ('district', 'compound') THEN place.compound_id END AS number,
+    SELECT d.due_on, CASE WHEN $4::text IN ('district', 'compound') THEN place.compound_id
+                WHEN $4 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
            count(*) AS due, count(o.outcome_id) AS covered,
            count(*) FILTER (WHERE o.at < (d.due_on + 1)::timestamp AT TIME ZONE $6) AS covered_on_time
     FROM duty d
-    LEFT JOIN premises p ON p.premises_id = d.premises_id AND ($4 IN ('district', 'compound') OR $5::text[] IS NOT NULL)
+    LEFT JOIN premises p ON p.premises_id = d.premises_id AND ($4 IN ('district', 'compound', 'class') OR $5::text[] IS NOT NULL)
     LEFT JOIN (
         SELECT b.building_id, b.compound_id
         FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
@@ -100,11 +105,12 @@ WITH counted AS (
     GROUP BY 1, 2
 )
 SELECT date_trunc($3::text, counted.due_on::timestamp)::date AS begins_on,
-       CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code ELSE '' END AS part,
+       CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code
+           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number] ELSE '' END AS part,
        sum(counted.due)::bigint AS due, sum(counted.covered)::bigint AS covered,
        sum(counted.covered_on_time)::bigint AS covered_on_time
 FROM counted
-LEFT JOIN compound c ON c.compound_id = counted.number
+LEFT JOIN compound c ON c.compound_id = counted.number AND $4 IN ('district', 'compound')
 LEFT JOIN district di ON di.district_id = c.district_id
 GROUP BY 1, 2;
 
@@ -112,14 +118,14 @@ GROUP BY 1, 2;
 -- Hazards by when they were found, by grade and code: notified in writing, mended, mended by the deadline, past it and open.
 SELECT ($3::date[])[width_bucket(h.found_at, $4::timestamptz[])] AS begins_on,
        CASE $5::text WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
-           WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
+           WHEN 'class' THEN p.user_class WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
        h.grade, h.code, count(*) AS found, count(h.notified_at) AS notified, count(h.closed_at) AS rectified,
        count(*) FILTER (WHERE h.closed_at < (h.due_on + 1)::timestamp AT TIME ZONE $7) AS rectified_on_time,
        count(*) FILTER (WHERE h.closed_at IS NULL AND h.due_on < $8) AS overdue
 FROM hazard h
 JOIN outcome o ON o.outcome_id = h.outcome_id
 JOIN inspector i ON i.inspector_id = o.inspector_id
-LEFT JOIN premises p ON p.premises_id = h.premises_id AND ($5 IN ('district', 'compound') OR $6::text[] IS NOT NULL)
+LEFT JOIN premises p ON p.premises_id = h.premises_id AND ($5 IN ('district', 'compound', 'class') OR $6::text[] IS NOT NULL)
 LEFT JOIN building b ON b.building_id = p.building_id
 LEFT JOIN compound c ON c.compound_id = b.compound_id
 LEFT JOIN district di ON di.district_id = c.district_id

@@ -92,13 +92,13 @@ async def test_days_are_the_citys(pool: asyncpg.Pool) -> None:
 
 @pytest.mark.usefixtures("counted")
 async def test_every_part_sums_to_the_whole(pool: asyncpg.Pool) -> None:
-    """By district, compound, station and inspector: the same totals; what is due is unknown by inspector."""
+    """By district, compound, class, station and inspector: the same totals; what is due is unknown by inspector."""
     whole = (await figures(pool, ReportQuery(year=2026))).total
-    for by in ("district", "compound", "station", "inspector"):
+    for by in ("district", "compound", "class", "station", "inspector"):
         report = await figures(pool, ReportQuery(year=2026, by=by))
         assert (report.total.planned, report.total.visited, report.total.entered) == (12, 7, 4)
-        assert {line.part for line in report.lines} <= {"D01", "K1", "C", "I-1", "I-2"}
-        assert report.total.due == (whole.due if by in {"district", "compound"} else None)
+        assert {line.part for line in report.lines} <= {"D01", "K1", "household", "C", "I-1", "I-2"}
+        assert report.total.due == (whole.due if by in {"district", "compound", "class"} else None)
         assert sum(hazard.found for hazard in report.hazards) == 2
 
 
@@ -137,3 +137,19 @@ async def test_doors_are_not_looked_up_unless_places_are_asked_for(conn: asyncpg
             await conn.execute(*queries["prepare_figures"].bind())
             plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {text}", *given))
         assert (" on premises" in plan) == reads, plan
+
+
+@pytest.mark.usefixtures("counted")
+async def test_businesses_have_figures_of_their_own(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """By class of users each is counted with its own, within the caller's districts, and the hazards with them."""
+    await conn.execute(
+        """UPDATE premises SET user_class = 'commercial' WHERE premises_id = (SELECT min(premises_id) FROM hazard)"""
+    )
+    for areas in (None, frozenset({"D01"})):
+        report = await figures(pool, ReportQuery(year=2026, by="class"), Actor("olga", "officer", areas))
+        by_class = {line.part: (line.planned, line.visited, line.entered, line.due) for line in report.lines}
+        assert by_class == {"household": (11, 6, 3, 11), "commercial": (1, 1, 1, 1)}
+        assert {(hazard.part, hazard.code) for hazard in report.hazards} == {
+            ("commercial", "leak"),
+            ("commercial", "hose_aged"),
+        }
