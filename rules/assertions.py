@@ -95,14 +95,14 @@ def building_leaks(rule: Rule, events: Iterable[Event]) -> list[Finding]:
     raises.sort(key=lambda event: (event.building_id or 0, event.at, event.device_id))
     found: list[Finding] = []
     for building_id, group in groupby(raises, key=lambda event: event.building_id):
-        found += [_building_finding(rule, building_id, cluster) for cluster in _clusters(rule, list(group))]
+        found += [_building_finding(rule, building_id, *cluster) for cluster in _clusters(rule, list(group))]
     return found
 
 
-def _clusters(rule: Rule, raises: Sequence[Event]) -> list[list[Event]]:
-    """Merge all windows of `within_min` that hold enough different devices."""
+def _clusters(rule: Rule, raises: Sequence[Event]) -> list[tuple[list[Event], datetime]]:
+    """Merge all windows of `within_min` that hold enough different devices; each with when the first of them did."""
     within = timedelta(minutes=rule["within_min"])
-    clusters: list[tuple[int, int]] = []
+    clusters: list[tuple[int, int, datetime]] = []
     start = 0
     for end, event in enumerate(raises):
         while event.at - raises[start].at > within:
@@ -110,13 +110,13 @@ def _clusters(rule: Rule, raises: Sequence[Event]) -> list[list[Event]]:
         if len({one.device_id for one in raises[start : end + 1]}) < rule["devices_min"]:
             continue
         if clusters and start <= clusters[-1][1]:
-            clusters[-1] = (clusters[-1][0], end)
+            clusters[-1] = (clusters[-1][0], end, clusters[-1][2])
         else:
-            clusters.append((start, end))
-    return [list(raises[start : end + 1]) for start, end in clusters]
+            clusters.append((start, end, event.at))
+    return [(list(raises[start : end + 1]), shown_at) for start, end, shown_at in clusters]
 
 
-def _building_finding(rule: Rule, building_id: int | None, cluster: Sequence[Event]) -> Finding:
+def _building_finding(rule: Rule, building_id: int | None, cluster: Sequence[Event], shown_at: datetime) -> Finding:
     codes = sorted({event.code for event in cluster})
     minutes = (cluster[-1].at - cluster[0].at).total_seconds() / 60
     sentence = f"{len(codes)} detectors of one building raised leak alarms within {minutes:.0f} min: {', '.join(codes)}"
@@ -131,4 +131,5 @@ def _building_finding(rule: Rule, building_id: int | None, cluster: Sequence[Eve
         value=float(len(codes)),
         unit="devices",
         late_event=all(event.late for event in cluster),
+        shown_at=shown_at,
     )

@@ -12,6 +12,7 @@ import asyncpg
 from rules import backtest, evaluation, frames, instant_store
 from rules.assertions import Event
 from rules.backtest import OFFICER_HOURS, KnownLeak, Report, RuleSummary
+from rules.backtest_groups import buildings_of_period
 from rules.catalog import Catalog
 from rules.evaluation import Found
 from rules.instant_judging import judge_history
@@ -33,13 +34,14 @@ TELLING_SLICE = 200
 NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
     {
         "absence": "depends on when messages arrived and when we listened; stored history holds what they said",
-        "group": "looks at all devices of a place together; a backtest goes from device to device",
+        "zone_pressure_fall": "looks at every meter of a zone at each report; a backtest goes from device to device",
+        "zone_loss": "balances what all meters of a zone counted, once a day; a backtest goes from device to device",
         "asset": "looks at dates in the registry, not at what devices sent",
         "inspection": "is about what inspectors found, not about what devices sent",
         "desk": "is about this service's own channels and rota, not about what devices sent",
     }
 )
-"""Families that cannot be tried on stored history, and why."""
+"""Families and kinds that cannot be tried on stored history, and why."""
 
 Told = Callable[[int, int], Awaitable[None]]
 
@@ -78,6 +80,8 @@ async def run_backtest(
         found += new
         before += old
         await told(start + len(part), len(device_ids))
+    found += await _buildings(conn, drafts, drafts, device_ids, asked)
+    before += await _buildings(conn, changed, currents, device_ids, asked)
     leaks = await known_leaks(conn, asked, set(device_ids))
     report = _summary(draft, found, leaks, asked, len(device_ids))
     if current is None:
@@ -94,7 +98,12 @@ def slice_of(asked: Asked, rules: Sequence[Rule]) -> int:
 
 
 def _tested(catalog: Catalog) -> list[Rule]:
-    return [rule for rule in catalog.rules.values() if rule.family not in NOT_EVALUATED]
+    return [rule for rule in catalog.rules.values() if why_not(rule) is None]
+
+
+def why_not(rule: Rule) -> str | None:
+    """Why a rule cannot be tried on stored history; None: it can."""
+    return NOT_EVALUATED.get(rule.kind) or NOT_EVALUATED.get(rule.family)
 
 
 def _kinds(*catalogs: Catalog) -> list[dict[str, str]]:
@@ -172,6 +181,15 @@ def _judged(
     ]
 
 
+async def _buildings(
+    conn: asyncpg.Connection, rules: Sequence[Rule], with_leaks: Sequence[Rule], device_ids: Sequence[int], asked: Asked
+) -> list[Found]:
+    groups = [rule for rule in rules if rule.kind == "building_leaks"]
+    leak_rules = [rule for rule in with_leaks if rule.kind == "leak_alarm"]
+    found = await buildings_of_period(conn, groups, leak_rules, device_ids, asked.since, asked.until)
+    return _of_period(found, asked.since)
+
+
 def _of_family(rules: Sequence[Rule], family: str) -> list[Rule]:
     return [rule for rule in rules if rule.family == family]
 
@@ -193,7 +211,7 @@ def _summary(
     disabled = [
         RuleSummary(rule.rule_id, rule.version, 0, {}, 0.0, "is not enabled") for rule in catalog.disabled.values()
     ]
-    each = [replace(one, not_evaluated=NOT_EVALUATED.get(catalog.rules[one.rule_id].family)) for one in report.rules]
+    each = [replace(one, not_evaluated=why_not(catalog.rules[one.rule_id])) for one in report.rules]
     return replace(report, rules=(*each, *disabled))
 
 

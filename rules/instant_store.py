@@ -102,6 +102,14 @@ async def told_leak_alarms(
     return found
 
 
+async def leaking_buildings(
+    conn: asyncpg.Connection, device_ids: Sequence[int], since: datetime, until: datetime
+) -> list[int]:
+    """Buildings in which some devices raised leak alarms within `(since, until]`."""
+    query = queries["leaking_buildings"].bind(device_ids=device_ids, since=since, until=until)
+    return [row["building_id"] for row in await conn.fetch(*query)]
+
+
 async def closed_at(
     conn: asyncpg.Connection, rule_ids: Sequence[str], device_ids: Sequence[int]
 ) -> dict[tuple[str, int], datetime]:

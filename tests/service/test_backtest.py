@@ -114,6 +114,35 @@ async def test_event_rules_are_tried_with_the_live_judgement(
     assert low.raised_at == low.first_at + timedelta(minutes=30)
 
 
+async def test_leaks_of_a_building_are_tried_with_the_live_rule(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Twice two detectors within half an hour, once quiet again, once not; one that is not asked for counts as well."""
+    first, second = await town.device("LD-1", "detector"), await town.device("LD-2", "detector", home=1)
+    begun = NOW - timedelta(days=3)
+    story = (
+        (first, "raised", 0), (second, "raised", 10), (first, "raised", 25), (first, "cleared", 30),
+        (second, "cleared", 40), (second, "raised", 4000), (first, "raised", 4020), (second, "cleared", 4030),
+    )  # fmt: skip
+    for device_id, state, minute in story:
+        at = begun + timedelta(minutes=minute)
+        await town.event(device_id, "leak_alarm", state, at)
+        await town.heard(device_id, at, leak_state=state, leak_at=at)
+        await work(pool, at)
+        await passes.tick(pool, CATALOG, passes.Listening([]), at)
+    asked = replace(ASKED, devices=("LD-1",), answered_after=None)
+    tried = await run_backtest(conn, CATALOG, None, asked, "UTC", nothing)
+    (mine,) = [one for one in tried.alerts if one.rule_id == "building_leaks"]
+    row = await conn.fetchrow("SELECT * FROM alert WHERE rule_id = 'building_leaks'")
+    facts = ("subject", "first_at", "last_at", "severity", "firing", "sentence", "raised_at", "count")
+    assert {name: getattr(mine, name) for name in facts} == {name: row[name] for name in facts}
+    assert mine.firing
+    answered = await run_backtest(conn, CATALOG, None, replace(asked, answered_after=timedelta(0)), "UTC", nothing)
+    episodes = [one for one in answered.alerts if one.rule_id == "building_leaks"]
+    assert [(one.raised_at - begun) / timedelta(minutes=1) for one in episodes] == [10, 4020]
+    assert [one.firing for one in episodes] == [False, True]
+
+
 async def tell(town: Town, detector: int, meter: int, pool: asyncpg.Pool) -> None:
     """Commit a story one message at a time, the live service looking after each."""
     begun = NOW - timedelta(days=3)
@@ -150,10 +179,10 @@ async def test_a_report_names_every_rule_of_the_draft(conn: asyncpg.Connection, 
     made = await run_backtest(conn, drafted, None, ASKED, "UTC", nothing)
     reasons = {one.rule_id: one.not_evaluated for one in made.rules}
     assert set(reasons) == {*drafted.rules, *drafted.disabled}
-    assert {drafted.rules[rule_id].family for rule_id, reason in reasons.items() if reason is None} == {
-        "event",
-        "window",
-    }
+    evaluated = {rule_id for rule_id, reason in reasons.items() if reason is None}
+    assert {drafted.rules[rule_id].family for rule_id in evaluated} == {"event", "window", "group"}
+    assert {one.rule_id for one in drafted.of_family("group")} - evaluated == {"zone_pressure_fall", "zone_loss"}
+    assert "every meter of a zone" in str(reasons["zone_pressure_fall"])
     assert "when messages arrived" in str(reasons["device_silent"])
     assert reasons["magnet"] == "is not enabled"
     assert reasons["leak_alarm"] is None
