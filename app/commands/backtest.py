@@ -49,8 +49,8 @@ def show_backtest(
     """Try rules on stored history: alerts a day, officer-hours, known leaks caught and missed, difference to now.
 
     A draft is whole, or says only what changes: `--changes days.toml`, or `--set micro_leak.parameters.days=7`.
-    Looks at window and event rules and at leaks of one building, and names the others; nothing is written and nobody is paged. Known leaks are
-    alerts that an inspection confirmed and leak hazards that it found.
+    Looks at window and event rules and at leaks of one building, and names the others; nothing is written and nobody
+    is paged. Known leaks are alerts that an inspection confirmed and leak hazards that it found.
     Exit codes: 0 done, 1 the draft misses a known leak that the rules in force catch (or is wrong), 2 wrong usage.
     """
     last = _utc(until) or datetime.now(UTC)
