@@ -12,7 +12,7 @@ from inspections import outcome_store as store
 from inspections.access_cases import Try
 from inspections.access_rates import AccessRates
 from inspections.arrival_order import settle_cases, settle_hazards
-from inspections.attempts import NextAttempt, advise, put_off
+from inspections.attempts import NextAttempt, put_off
 from inspections.booking_store import leave_card
 from inspections.checklists import Answer, Checklists, check_answers, joined, load_checklists
 from inspections.cycle import Cycles, load_cycles
@@ -20,6 +20,7 @@ from inspections.hazards import HazardCatalogue, load_hazards
 from inspections.model import Duty, Result
 from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
+from inspections.trying_again import advice_for, settle_put_off
 from inspections.wallclock import local_day
 from sql import audit
 from sql.actor import Actor
@@ -125,6 +126,7 @@ async def report_outcome(
     outcome_id = await store.record_outcome(conn, visit, reported, decision, visited_on, tried_at)
     if decision.entered:
         await settle_hazards(conn, visit, outcome_id, decision, at, catalogue, params, received_at)
+    await settle_put_off(conn, visit, outcome_id, cycles, catalogue, params, rates)
     if details.notice_card is not None:
         await leave_card(
             conn, details.notice_card, visit.premises_id, outcome_id, at + timedelta(days=params.card_days)
@@ -207,14 +209,5 @@ async def _try_again(
 ) -> tuple[Decision, _Follow]:
     """Nobody got in: another time of day and weekday."""
     earlier = await store.tried_in_a_row(conn, visit.premises_id, at)
-    attempt = len(earlier) + 1
-    advice = None
-    waiting = [retry.not_before for retry in decision.retries if retry.attempt]
-    if waiting:
-        from_hour, to_hour = await store.shift_hours(conn)
-        best = (rates or AccessRates()).best_times(
-            visit.user_class, visit.area, len(earlier) + 1 + len(later), from_hour=from_hour, to_hour=to_hour
-        )
-        tried = [moment.astimezone(params.zone) for moment in (*earlier, at, *later)]
-        advice = advise(cycles.no_access, tried, best, max(waiting), params.campaign.calendar)
-    return put_off(decision, duties, advice), replace(follow, attempt=attempt, advice=advice)
+    advice = await advice_for(conn, visit, [*earlier, at, *later], decision, cycles, params, rates)
+    return put_off(decision, duties, advice), replace(follow, attempt=len(earlier) + 1, advice=advice)

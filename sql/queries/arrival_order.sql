@@ -10,6 +10,10 @@ WHERE o.premises_id = $1 AND NOT o.entered
 -- When somebody last got in, as far as reported.
 SELECT max(at) FROM outcome WHERE premises_id = $1 AND entered;
 
+-- newest_outcome(premises_id) --
+-- The last visit of a door, as far as reported.
+SELECT outcome_id, visit_id, at, result, entered FROM outcome WHERE premises_id = $1 ORDER BY at DESC, visit_id DESC LIMIT 1;
+
 -- case_settled_at(premises_id, kind) --
 -- When a person last closed a door's case of a kind, not somebody's getting in.
 SELECT max(f.closed_at) FROM case_file f

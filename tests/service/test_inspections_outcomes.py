@@ -112,13 +112,13 @@ async def test_no_access_counts_the_attempt_and_waits(
 ) -> None:
     """Nobody home: visited, not entered; the alert's duty is tried the next day, the periodic one after a notice.
 
-    It was a Saturday: households are best met at the weekend, so the first Sunday after the three days' notice.
+    It was a Saturday: the Tuesday after the three days' notice is another weekday.
     """
     receipt = await report(pool, visit_id, "no_access")
     assert (receipt["entered"], receipt["duties_done"]) == (False, [])
     assert sorted(await duties(conn)) == [
         ("alert", "open", date(2026, 11, 20), TOMORROW + timedelta(days=1), 1),
-        ("periodic", "open", date(2026, 11, 20), TOMORROW + timedelta(days=8), 1),
+        ("periodic", "open", date(2026, 11, 20), TOMORROW + timedelta(days=3), 1),
     ]
     assert await conn.fetchval("SELECT last_entered_on FROM premises WHERE code = 'H-001'") is None
 

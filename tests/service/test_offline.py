@@ -230,3 +230,21 @@ async def test_a_recheck_is_proved_by_the_first_visit_that_passed(call: Call, co
     days = [tuple(moment and (NOW - moment).days for moment in row) for row in hazards]
     assert days == [(6, 4), (3, None)]
     assert await conn.fetchval("SELECT count(*) FROM duty WHERE kind = 'recheck' AND state = 'open'") == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 0, 1), (1, 3, 0, 2)])
+async def test_the_newest_visit_puts_off_by_all_that_is_known(
+    call: Call, conn: asyncpg.Connection, order: tuple[int, ...]
+) -> None:
+    """Shut, shut, partly seen, shut: the third shut door makes the pause, also when the first report comes last."""
+    results = ("no_access", "no_access", "partial", "no_access")
+    duty_id, told = None, []
+    for days_ago, result in zip((9, 8, 7, 6), results, strict=True):
+        visit_id, duty_id = await plan_visit(conn, "H-001", NOW - timedelta(days=days_ago), duty_id)
+        more: dict[str, Any] = {"unseen": ["attic"]} if result == "partial" else {}
+        told.append(item(visit_id, result, at=(NOW - timedelta(days=days_ago)).isoformat(), **more))
+    for number in order:
+        await call("POST", "/outcomes/batch", json={"items": [told[number]]})
+    pause = local_day(NOW, PARAMS.zone) - timedelta(days=6) + timedelta(days=21)
+    not_before = await conn.fetchval("SELECT not_before FROM duty WHERE duty_id = $1", duty_id)
+    assert pause <= not_before <= pause + timedelta(days=1)  # another weekday
