@@ -1,4 +1,4 @@
-"""Kinds of the desk family: the alert desk itself does not work as it must. Found by rules/notices/watch.py."""
+"""Kinds of the desk family: the desk itself does not work as it must. Found by rules/notices/watch.py."""
 
 from collections.abc import Mapping
 
@@ -21,5 +21,17 @@ KINDS: Mapping[str, Kind] = {
         family="desk",
         summary="A person on duty now or within a day confirmed the newest test message by no contact in time.",
         parameters={},
+    ),
+    "request_unanswered": Kind(
+        family="desk",
+        summary="Residents of a district wait for a first answer to their requests past its time.",
+        parameters={},
+        value_unit="requests",
+    ),
+    "request_unsettled": Kind(
+        family="desk",
+        summary="Requests of a district are answered but not settled in time, or a call after a poor rating lacks.",
+        parameters={},
+        value_unit="requests",
     ),
 }

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from tests.servers import Database
 from tests.service.notice_desk import (
+    MOMENT,
     Hook,
     make_account,
     make_alert,
@@ -21,7 +24,7 @@ from tests.service.notice_desk import (
     until,
     webhook,
 )
-from tests.service.rules_rows import make_town
+from tests.service.rules_rows import insert, make_town
 
 
 @pytest.fixture
@@ -208,6 +211,32 @@ async def test_a_leak_of_the_lower_level_never_waits_in_a_flood(
         await asyncio.gather(hook.wait("ann", 2), hook.wait("ben", 1))
         titles = [one["title"] for one in [*hook.of("ann")[1:], *hook.of("ben")]]
         assert [title.startswith("MAJOR leak_alarm") for title in titles] == [True, True]
+
+
+async def test_requests_that_wait_tell_those_on_duty_until_they_are_answered(
+    db: Database, pool: asyncpg.Pool, conn: asyncpg.Connection, hook: Hook
+) -> None:
+    """One alert for a district, however many wait there; another district's desk is not told; the answer ends it."""
+    await insert(conn, "district", "district_id", code="D02", name="D02")
+    for code in ("D01", "D02"):
+        await make_account(conn, f"of-{code}", areas=[code])
+        await make_contact(conn, f"of-{code}", hook.address(f"of-{code}"))
+    late = {"reply_by": MOMENT, "settle_by": datetime(2999, 1, 1, tzinfo=UTC), "received_at": MOMENT}
+    said = {"channel": "hotline", "category": "gas_smell", "body": "secret words", "state": "open", "area": "D01"}
+    kept = {"recorded_at": MOMENT, "recorded_by": "olga"}
+    for _ in range(2):
+        await insert(conn, "request", "request_id", client_id=uuid4(), **late, **said, **kept)
+    async with running(db, pool):
+        [told] = await hook.wait("of-D01")
+        await conn.execute("UPDATE request SET state = 'replied', replied_at = now()")
+        await until(
+            lambda: conn.fetchval("SELECT state FROM alert WHERE rule_id = 'request_unanswered'"),
+            lambda state: state == "verified",
+        )
+    assert "requests in D01 wait for a first answer past their time: 2" in told["message"]
+    assert "secret words" not in told["message"]
+    assert hook.of("of-D02") == []
+    assert await conn.fetchval("SELECT array_agg(area) FROM alert") == ["D01"]
 
 
 async def test_a_flood_below_critical_comes_together(
