@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from inspections.access_rates import AccessRates
-from inspections.campaign import Crew, Estate, expected_attempts
+from inspections.campaign import expected_attempts
+from inspections.campaign_model import Crew, Estate
 from inspections.cycle import Cycle, Cycles
 from inspections.model import Inspector, UserClass
 

@@ -3,7 +3,7 @@
 import holidays
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from inspections.campaign import CampaignRules
+from inspections.campaign_model import CampaignRules
 from inspections.working_days import WorkingDays
 
 

@@ -16,8 +16,9 @@ from inspections import campaign_doors as doors_of
 from inspections import store
 from inspections.access_rates import AccessRates
 from inspections.access_store import access_rates
-from inspections.campaign import Campaign, Crew, Estate, plan_campaign
+from inspections.campaign import plan_campaign
 from inspections.campaign_doors import DOORS, Absent, Work
+from inspections.campaign_model import Campaign, Crew, Estate
 from inspections.cycle import Cycles, load_cycles
 from inspections.model import Inspector
 from inspections.params import RosterParams
