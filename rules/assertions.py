@@ -1,5 +1,6 @@
 """Detectors of the event and group families: what devices assert -> findings and clears. Pure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,8 +119,8 @@ def _clusters(rule: Rule, raises: Sequence[Event]) -> list[tuple[list[Event], da
 
 def _building_finding(rule: Rule, building_id: int | None, cluster: Sequence[Event], shown_at: datetime) -> Finding:
     codes = sorted({event.code for event in cluster})
-    minutes = (cluster[-1].at - cluster[0].at).total_seconds() / 60
-    sentence = f"{len(codes)} detectors of one building raised leak alarms within {minutes:.0f} min: {', '.join(codes)}"
+    minutes = max(1, math.ceil((cluster[-1].at - cluster[0].at).total_seconds() / 60))
+    sentence = f"{len(codes)} detectors of one building raised leak alarms within {minutes} min: {', '.join(codes)}"
     return Finding(
         rule_id=rule.rule_id,
         subject=f"building:{building_id}",

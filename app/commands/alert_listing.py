@@ -151,6 +151,8 @@ def _show_page(page: AlertPage, *, as_json: bool) -> None:
 def _line(one: AlertRow) -> tuple[object, ...]:
     due = f"{one.due_stage} {one.due_at:%m-%d %H:%M}Z{'!' if one.overdue else ''}" if one.due_at else ""
     state = f"{one.state}{f' (level {one.escalation})' if one.escalation else ''}{' silenced' if one.silenced else ''}"
+    if one.awaited_from:
+        state += f" (visit {one.awaited_from:%m-%d %H:%M}Z)"
     raised = f"{one.raised_at:%m-%d %H:%M}Z"
     where = one.premises or one.building or one.gateway or one.compound or one.district
     return one.alert_id, one.severity, state, one.area, where, one.device, raised, due, one.owner, one.sentence

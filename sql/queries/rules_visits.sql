@@ -17,8 +17,8 @@ WHERE a.alert_id = ANY($1) AND v.leave_at > $2::timestamptz - interval '1 day'
 SELECT visit_id, result FROM outcome WHERE visit_id = ANY($1);
 
 -- alerts_whose_visit_changed(now, count) --
--- Acknowledged alerts, locked, whose awaited visit was moved, dropped or reported, and those that do not know yet of a visit
--- which comes before what they wait for; those that somebody works on are left.
+-- Acknowledged alerts, locked, whose awaited visit was moved, dropped or reported, and those that do not know yet of a visit in
+-- the next days which comes before what they wait for; later ones are seen by the clock. Those somebody works on are left.
 SELECT a.* FROM alert a
 WHERE a.alert_id IN (
     SELECT w.alert_id FROM alert w
@@ -36,7 +36,7 @@ WHERE a.alert_id IN (
     JOIN roster ro ON ro.run_id = ru.run_id
     JOIN visit v ON v.roster_id = ro.roster_id
     JOIN alert w ON w.premises_id = v.premises_id AND w.state = 'acknowledged'
-    WHERE ru.day >= ($1::timestamptz AT TIME ZONE 'UTC')::date - 2
+    WHERE ru.day BETWEEN ($1::timestamptz AT TIME ZONE 'UTC')::date - 2 AND ($1::timestamptz AT TIME ZONE 'UTC')::date + 3
       AND ru.version = (SELECT max(version) FROM roster_run newer WHERE newer.day = ru.day)
       AND v.leave_at > $1
       AND (w.awaited_visit_id IS NULL OR v.arrive_at < w.awaited_from)
