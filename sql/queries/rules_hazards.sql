@@ -1,13 +1,20 @@
 -- Statements of the package `rules` about hazards that inspections found. Format: see sql/__init__.py.
 
 -- doors_with_new_hazards(rule_id, grade_max) --
--- Doors with an open hazard up to a grade that no open alert of the rule tells of, and that nobody dismissed.
+-- Doors with an open hazard up to a grade that no open alert of the rule tells of, that nobody dismissed, and that was not
+-- found on the visit for an alert about a leak which is still open: that one has the same clock and waits for the hazard.
 SELECT DISTINCT h.premises_id FROM hazard h
 WHERE h.state = 'open' AND h.grade <= $2
   AND NOT EXISTS (
       SELECT FROM alert a
       WHERE a.rule_id = $1 AND a.subject = 'premises:' || h.premises_id AND a.state <> 'verified'
-        AND a.evidence -> 'samples' @> jsonb_build_array(jsonb_build_array('hazard ' || h.hazard_id)));
+        AND a.evidence -> 'samples' @> jsonb_build_array(jsonb_build_array('hazard ' || h.hazard_id)))
+  AND NOT EXISTS (
+      SELECT FROM outcome o
+      JOIN visit_duty vd ON vd.visit_id = o.visit_id
+      JOIN duty d ON d.duty_id = vd.duty_id
+      JOIN alert l ON l.alert_id = d.alert_id
+      WHERE o.outcome_id = h.outcome_id AND l.leak AND l.state NOT IN ('verified', 'dismissed'));
 
 -- door_hazards(premises_ids) --
 -- Hazards of doors, open and closed, with who found them.

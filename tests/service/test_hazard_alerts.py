@@ -19,7 +19,8 @@ from rules.model import OfficerStep
 from rules.passes import Listening, tick
 from sql.actor import Actor
 from sql.errors import Conflict
-from tests.service.inspections_rows import NOW, PARAMS, plan_visit, settle_town
+from tests.service.inspections_rows import NOW, PARAMS, plan_visit, raise_alert, settle_town
+from tests.service.rules_rows import insert
 
 CATALOG = default_catalog()
 OFFICER = Actor("olga", "officer")
@@ -140,3 +141,25 @@ async def test_several_hazards_of_one_visit_page_once(pool: asyncpg.Pool, town: 
     assert await town.fetchval("SELECT count(*) FROM alert") == 1
     assert await town.fetchval("SELECT count(*) FROM page") == 1
     assert (await alert_now(town))["evidence"]["hazards"] == 3
+
+
+async def test_the_leak_whose_visit_found_it_has_the_clock_already(
+    pool: asyncpg.Pool, town: asyncpg.Connection
+) -> None:
+    """No second alert while that one is open and waits for the re-check; closed by a person, the hazard has its own."""
+    alert_id = await raise_alert(town, "H-001", leak=True)
+    door = await town.fetchval("SELECT premises_id FROM premises WHERE code = 'H-001'")
+    duty_id = await insert(
+        town, "duty", "duty_id", premises_id=door, kind="alert", state="open", due_on=NOW.date(), mandatory=True,
+        reason="gas", alert_id=alert_id, created_at=NOW,
+    )  # fmt: skip
+    await report(town, "hazard_found", "leak", minute=10, duty_id=duty_id)
+    await look(pool, 11)
+    row = await alert_now(town)
+    assert (row["alert_id"], row["confirmed"]) == (alert_id, True)
+    step = OfficerStep("dismiss", "olga", cause="test")
+    async with town.transaction():
+        await deeds.take_step(town, CATALOG, alert_id, step, OFFICER, NOW + timedelta(minutes=12))
+    await look(pool, 13)
+    row = await alert_now(town)
+    assert (row["rule_id"], row["severity"], row["state"]) == ("hazard_open", "critical", "open")
