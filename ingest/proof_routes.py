@@ -63,6 +63,7 @@ class TraceAnswer(_Frozen):
     conflicts: list[dict[str, Any]]
     quarantined: list[dict[str, Any]]
     unreadable: list[dict[str, Any]]
+    held: list[dict[str, Any]]
     gaps: list[GapAnswer]
     ledger: list[dict[str, Any]]
 
@@ -254,7 +255,7 @@ class ProofRoutes:
         ]
 
     async def trace(self, query: TraceQuery, actor: Actor) -> TraceAnswer:
-        """What became of one message: stored, in conflict, quarantined, never arrived, or unknown."""
+        """What became of one message: stored, in conflict, quarantined, held, never arrived, or unknown."""
         async with self._pool.acquire() as conn:
             found = await tracing.trace(conn, query.device, query.at, actor, query.family)
         return TraceAnswer(
@@ -268,6 +269,7 @@ class ProofRoutes:
             conflicts=list(found.conflicts),
             quarantined=list(found.quarantined),
             unreadable=list(found.unreadable),
+            held=list(found.held),
             gaps=[GapAnswer.model_validate(gap, from_attributes=True) for gap in found.gaps],
             ledger=list(found.ledger),
         )

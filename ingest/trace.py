@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     QUARANTINED = "quarantined"
     REPLAYED = "replayed"
+    HELD = "held"
     MISSING = "missing"
     PERHAPS_QUARANTINED = "perhaps_quarantined"
     UNKNOWN = "unknown"
@@ -56,6 +57,7 @@ class Trace:
     conflicts: tuple[dict[str, Any], ...] = ()
     quarantined: tuple[dict[str, Any], ...] = ()
     unreadable: tuple[dict[str, Any], ...] = ()  # in quarantine, name the device, tell no moment that we can read
+    held: tuple[dict[str, Any], ...] = ()  # acknowledged and waiting for their turn: the gateway is above its limit
     gaps: tuple[Gap, ...] = ()
     ledger: tuple[dict[str, Any], ...] = ()
     gave_way: int = 0  # refused messages of the gateway that are no longer kept, so that nobody can look into them
@@ -70,6 +72,8 @@ class Trace:
         if self.quarantined:
             waits = any(one["replayed_at"] is None for one in self.quarantined)
             return Outcome.QUARANTINED if waits else Outcome.REPLAYED
+        if self.held:
+            return Outcome.HELD
         if any(gap.after_at < self.at < gap.before_at for gap in self.gaps):
             return Outcome.MISSING
         return Outcome.PERHAPS_QUARANTINED if self.unreadable else Outcome.UNKNOWN
@@ -96,6 +100,12 @@ def _parts(trace: Trace) -> Iterator[str]:
             yield from _stored(trace)
         case Outcome.QUARANTINED | Outcome.REPLAYED:
             yield f"the message {_quarantined(trace.quarantined)}"
+        case Outcome.HELD:
+            arrived = _moment(trace.held[0]["received_at"])
+            yield (
+                f"the message arrived {arrived} and waits for its turn, kept: {trace.subject.gateway} is above its "
+                "limit of messages a second."
+            )
         case Outcome.MISSING:
             gap = next(gap for gap in trace.gaps if gap.after_at < trace.at < gap.before_at)
             yield (

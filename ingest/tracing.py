@@ -8,7 +8,8 @@ import asyncpg
 
 from ingest import quarantine, refusals
 from ingest.formats import read_message
-from ingest.model import Decoded, Report
+from ingest.holding import unpack
+from ingest.model import FUTURE_MAX, Decoded, Report
 from ingest.trace import Subject, Trace, gaps_in
 from sql import queries
 from sql.actor import Actor
@@ -16,6 +17,7 @@ from sql.errors import Conflict
 
 _HOUR = timedelta(hours=1)
 _QUARANTINE_MAX = 200
+_BUNDLES_MAX = 500
 
 
 async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor, family: str | None = None) -> Trace:
@@ -41,6 +43,7 @@ async def trace(conn: asyncpg.Connection, code: str, at: datetime, actor: Actor,
         conflicts=tuple(dict(row) for row in found),
         quarantined=waiting,
         unreadable=unreadable,
+        held=await _held(conn, subject, code, at),
         gaps=gaps_in([(row["at"], row["seq"]) for row in numbered]),
         ledger=await _ledger(conn, subject, exact or next(iter(events), None), at),
         gave_way=sum(row["discarded"] for row in await refusals.gave_way(conn, actor, subject.gateway)),
@@ -95,12 +98,30 @@ async def _quarantined(
     return tuple(one for tells, one in told if tells), tuple(one for tells, one in told if tells is None)
 
 
+async def _held(conn: asyncpg.Connection, subject: Subject, code: str, at: datetime) -> tuple[dict[str, Any], ...]:
+    """Messages of the device's gateway that wait for their turn and tell of the moment."""
+    query = queries["bundles_held_since"].bind(gateway=subject.gateway, since=at - FUTURE_MAX, bundles_max=_BUNDLES_MAX)
+    return tuple(
+        {"topic": topic, "received_at": received_at}
+        for row in await conn.fetch(*query)
+        for topic, payload, received_at in unpack(row["content"])
+        if _is_told(read_message(topic, payload, received_at).content, code, at)
+    )
+
+
+def _is_told(content: object, code: str, at: datetime) -> bool | None:
+    """Whether what a message says tells of a device's moment; None when it could not be read."""
+    if not isinstance(content, Decoded):
+        return None
+    mine = [item for item in content.items if getattr(item, "device", None) == code]
+    return any(item.at == at or (isinstance(item, Report) and _freezes(item, at)) for item in mine)
+
+
 def _tells_of(row: asyncpg.Record, code: str, at: datetime) -> bool | None:
     """Whether a message tells of the moment; None when it may: it cannot be read, and arrived in the two days after."""
-    content = read_message(row["topic"], row["payload"], row["first_received_at"]).content
-    if isinstance(content, Decoded):
-        mine = [item for item in content.items if getattr(item, "device", None) == code]
-        return any(item.at == at or (isinstance(item, Report) and _freezes(item, at)) for item in mine)
+    told = _is_told(read_message(row["topic"], row["payload"], row["first_received_at"]).content, code, at)
+    if told is not None:
+        return told
     said = _moment_in(row["payload"])
     if said is not None:
         return said == at

@@ -32,7 +32,7 @@ def show_trace(
     family: Annotated[str | None, typer.Option(help="When devices of several families have that code.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what became of one message: stored, in conflict, quarantined, replayed, never arrived; and show the facts.
+    """Say what became of one message: stored, in conflict, quarantined, held, never arrived; and show the facts.
 
     Exit codes: 0 something is known, 1 nothing is known of it, 2 wrong usage or settings.
     """
@@ -61,6 +61,7 @@ def _show_facts(found: Trace) -> None:
         ("Conflicts", found.conflicts),
         ("Quarantine", found.quarantined),
         ("Quarantine: names the device, its moment cannot be read", found.unreadable),
+        ("Waiting for their turn: the gateway is above its limit", found.held),
         ("Missing by sequence number", [asdict(gap) for gap in found.gaps]),
         ("Ledger of the day of arrival", found.ledger),
     )

@@ -28,6 +28,10 @@ SELECT gateway FROM gateway_flood WHERE lane = $1 AND ended_at IS NULL;
 -- The bundle of a gateway whose turn it is.
 SELECT bundle_id, content FROM held_bundle WHERE lane = $1 AND gateway = $2 ORDER BY bundle_id LIMIT 1;
 
+-- bundles_held_since(gateway, since, bundles_max) --
+-- Bundles of a gateway that hold something which arrived after a moment, oldest first.
+SELECT content FROM held_bundle WHERE gateway = $1 AND last_received_at >= $2 ORDER BY bundle_id LIMIT $3;
+
 -- free_bundle(bundle_id) --
 -- A bundle whose messages are written in this transaction.
 DELETE FROM held_bundle WHERE bundle_id = $1;

@@ -10,6 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.ledger import prove_days
+from ingest.trace import Outcome
+from ingest.tracing import trace
 from sql.actor import Actor
 from tests.ingest_city import NOW, ledger_totals, reading, register, topic, until, working
 from tests.publisher import Publisher
@@ -101,7 +103,7 @@ async def test_a_flood_waits_and_the_readings_of_others_do_not(
 async def test_what_is_held_survives_the_worker_and_keeps_its_order(
     city: Database, pool: asyncpg.Pool, broker: Broker
 ) -> None:
-    """Held messages are acknowledged and in the proof; the next worker gives them their turn, before newer ones."""
+    """Held messages are acknowledged, proved and traced; the next worker gives them their turn, before newer ones."""
     messages = _messages(600)
     async with working(pool, broker.url, gateway_rate={"messages_per_s": 0.01, "burst": 50}):
         await _publish(broker, "GW-1", messages[:500])
@@ -114,7 +116,9 @@ async def test_what_is_held_survives_the_worker_and_keeps_its_order(
         today = datetime.now(UTC).date()
         async with pool.acquire() as conn:
             proof = await prove_days(conn, today - timedelta(days=1), today, ALL)
+            traced = [await trace(conn, "M-GW-1-0", NOW - timedelta(seconds=_FLOOD - n), ALL) for n in (10, 499, 550)]
         assert (proof.balances, proof.received, proof.held) == (True, 50, 450)
+        assert [one.outcome for one in traced] == [Outcome.STORED, Outcome.HELD, Outcome.UNKNOWN]
     async with working(pool, broker.url, gateway_rate={"messages_per_s": 2_000.0, "burst": 200}):
         await _publish(broker, "GW-1", messages[500:])
         await _received(pool, 600)

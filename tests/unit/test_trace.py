@@ -40,6 +40,7 @@ GAP = Gap(2, 4, AT - HOUR, 7, AT + HOUR)
         ({"reading": BATCH, "quarantined": (WAITING,)}, Outcome.STORED, "was stored"),
         ({"quarantined": (WAITING,)}, Outcome.QUARANTINED, "invalid_field, seq: missing"),
         ({"quarantined": (WAITING | {"replayed_at": AT, "replay_batch_id": 9},)}, Outcome.REPLAYED, "in batch 9"),
+        ({"held": ({"received_at": AT},), "gaps": (GAP,)}, Outcome.HELD, "arrived 2026-11-20 08:00:00Z and waits"),
         ({"gaps": (GAP,)}, Outcome.MISSING, "2 messages sent between"),
         ({"gaps": (GAP,), "unreadable": (WAITING,)}, Outcome.MISSING, "no moment that can be read arrived"),
         ({"unreadable": (WAITING,)}, Outcome.PERHAPS_QUARANTINED, "no moment that can be read arrived"),
