@@ -14,7 +14,32 @@ def daily_use(window: Window) -> pl.DataFrame:
     What is rolled up says so, wherever the window was cut. The window's registers say it of days after that; they also
     tell whether the newest day is over, and on which days the register was torn: a swap, a step back.
     """
-    latest = (
+    latest = _latest(window)
+    same_device = pl.col("device_id") == pl.col("device_id").shift(1)
+    follows = same_device & (pl.col("day") - pl.col("day").shift(1) == pl.duration(days=1))
+    newest = (pl.col("device_id") != pl.col("device_id").shift(-1)).fill_null(value=True)
+    early = pl.col("at") < pl.col("day") + pl.duration(hours=_WHOLE_DAY_H)
+    moved = (pl.col("last_ml") - pl.col("last_ml").shift(1)) / 1000
+    return (
+        daily_registers(window)
+        .join(
+            latest.select("device_id", "day", "at", "torn"), on=["device_id", "day"], how="left", maintain_order="left"
+        )
+        .filter(~(newest & early.fill_null(value=False)))
+        .with_columns(pl.when(follows & ~pl.col("torn").fill_null(value=False)).then(moved).alias("litres"))
+        .filter(pl.col("litres") >= 0)
+        .select("device_id", "day", "litres")
+    )
+
+
+def daily_registers(window: Window) -> pl.DataFrame:
+    """The last known register of UTC days (DAYS), in order: as rolled up, and the window's for days after that."""
+    return pl.concat([window.days, _not_rolled_up(window.days, _latest(window))]).sort("device_id", "day")
+
+
+def _latest(window: Window) -> pl.DataFrame:
+    """The window's last known register of each day, when it was read, and whether the register was torn that day."""
+    return (
         window.pairs.with_columns(pl.col("at").dt.truncate("1d").alias("day"))
         .group_by("device_id", "day")
         .agg(
@@ -22,20 +47,6 @@ def daily_use(window: Window) -> pl.DataFrame:
             pl.col("at").max(),
             pl.col("moved_ml").is_null().any().alias("torn"),
         )
-    )
-    same_device = pl.col("device_id") == pl.col("device_id").shift(1)
-    follows = same_device & (pl.col("day") - pl.col("day").shift(1) == pl.duration(days=1))
-    newest = (pl.col("device_id") != pl.col("device_id").shift(-1)).fill_null(value=True)
-    early = pl.col("at") < pl.col("day") + pl.duration(hours=_WHOLE_DAY_H)
-    moved = (pl.col("last_ml") - pl.col("last_ml").shift(1)) / 1000
-    return (
-        pl.concat([window.days, _not_rolled_up(window.days, latest)])
-        .join(latest.select("device_id", "day", "at", "torn"), on=["device_id", "day"], how="left")
-        .sort("device_id", "day")
-        .filter(~(newest & early.fill_null(value=False)))
-        .with_columns(pl.when(follows & ~pl.col("torn").fill_null(value=False)).then(moved).alias("litres"))
-        .filter(pl.col("litres") >= 0)
-        .select("device_id", "day", "litres")
     )
 
 

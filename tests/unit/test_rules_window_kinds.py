@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+import polars as pl
 import pytest
 
 from rules.detectors import beginnings_wanted, ended, lookback_s
 from rules.model import Rule
+from rules.windows import CLOSINGS
 from tests.unit.window_rows import RULES, START, Row, found, hour, hourly, window
 
 PILOT_DAY = [20.0] * 7 + [130, 60, 28, 60, 90, 40, 20, 20, 20, 70, 120, 80, 50, 20, 20, 20, 20]
@@ -310,6 +312,21 @@ def test_no_use_where_none_is_expected_is_not_found(facts: dict[str, object]) ->
     """An empty home and a closed valve use no gas."""
     days = days_before([600.0] * 10 + [0.0] * 35)
     assert found("long_no_use", window(still(6000), days=days, **facts)) == []  # type: ignore[arg-type]
+
+
+def test_what_stood_still_and_moved_again_is_found_with_its_end() -> None:
+    """35 days without use end after a day of the window: no alert of now, and the one that there was."""
+    rows = hourly([0.0] * 24 + [20.0] * 24, 6000)
+    (quiet,) = found("long_no_use", window(rows, days=days_before([600.0] * 10 + [0.0] * 35)))
+    assert (quiet.first_at, quiet.last_at, quiet.ongoing) == (START - timedelta(days=35), hour(24), False)
+
+
+def test_who_was_told_of_a_quiet_home_is_not_told_again_the_next_day() -> None:
+    """An officer closed the alert on the second day: the days count from there."""
+    seen = window(hourly([0.0] * 72, 6000), days=days_before([600.0] * 10 + [0.0] * 35))
+    closings = pl.DataFrame([(1, hour(30))], schema=CLOSINGS, orient="row")
+    assert len(found("long_no_use", seen)) == 1
+    assert found("long_no_use", seen.after(closings)) == []
 
 
 def test_a_home_that_never_used_gas_is_not_found() -> None:
