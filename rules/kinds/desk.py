@@ -34,4 +34,10 @@ KINDS: Mapping[str, Kind] = {
         parameters={},
         value_unit="requests",
     ),
+    "case_overdue": Kind(
+        family="desk",
+        summary="Cases of a district have no plan, or no end, by the day of their kind.",
+        parameters={},
+        value_unit="cases",
+    ),
 }

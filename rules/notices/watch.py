@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,7 +31,7 @@ GAPS = Gauge("gaswarden_rota_gaps", "Gaps in the on-duty rota within the time th
 OVERDUE = Gauge("gaswarden_rota_handovers_overdue", "Shifts that ended and were not handed over")
 UNREACHED = Gauge("gaswarden_rota_unreached", "People on duty who did not confirm their newest test")
 WAITING = Gauge("gaswarden_notices_waiting", "Notices that wait for their channel")
-WAITING_REQUESTS = Gauge("gaswarden_requests_overdue", "Residents' requests that wait past their time", ["kind"])
+WAITING_PAST_TIME = Gauge("gaswarden_desk_overdue", "Residents' requests and cases that wait past their time", ["kind"])
 OLDEST_SECONDS = Gauge("gaswarden_notices_oldest_seconds", "How long the oldest waiting notice has waited")
 
 _LOST = (
@@ -106,8 +107,9 @@ class Watch:
             ("channel_dead", self._dead_channels),
             ("rota_gap", self._gaps),
             ("duty_unreachable", self._unreached),
-            ("request_unanswered", self._overdue_requests),
-            ("request_unsettled", self._overdue_requests),
+            ("request_unanswered", self._overdue),
+            ("request_unsettled", self._overdue),
+            ("case_overdue", self._overdue),
         ):
             for rule in catalog.of_kind(kind):
                 wrong |= {(one.rule_id, one.subject): one for one in await look(conn, rule, now)}
@@ -139,14 +141,16 @@ class Watch:
         UNREACHED.set(len(rows))
         return [_unreached(rule, row, now) for row in rows]
 
-    async def _overdue_requests(self, conn: asyncpg.Connection, rule: Rule, now: datetime) -> list[Finding]:
-        rows = await conn.fetch(*queries["overdue_requests_by_district"].bind(now=now))
-        found = [row for row in rows if rule.kind == f"request_{row['what']}"]
-        WAITING_REQUESTS.labels(rule.kind).set(sum(row["waiting"] for row in found))
-        return [overdue_requests(rule, row, self._zone, now) for row in found]
+    async def _overdue(self, conn: asyncpg.Connection, rule: Rule, now: datetime) -> list[Finding]:
+        rows = await conn.fetch(*queries["overdue_by_district"].bind(now=now))
+        found = [row for row in rows if _WAITS[row["what"]].kind == rule.kind]
+        WAITING_PAST_TIME.labels(rule.kind).set(sum(row["waiting"] for row in found))
+        return [overdue_finding(rule, row, self._zone, now) for row in found]
 
 
-_KINDS = frozenset({"channel_dead", "rota_gap", "duty_unreachable", "request_unanswered", "request_unsettled"})
+_KINDS = frozenset(
+    {"channel_dead", "rota_gap", "duty_unreachable", "request_unanswered", "request_unsettled", "case_overdue"}
+)
 
 
 async def gaps_between(conn: asyncpg.Connection, since: datetime, until: datetime, levels: int) -> list[Gap]:
@@ -196,15 +200,32 @@ def _unreached(rule: Rule, row: Mapping[str, object], now: datetime) -> Finding:
     return Finding(rule.rule_id, f"account:{row['account_id']}", now, now, rule.severity, sentence, evidence)
 
 
-def overdue_requests(rule: Rule, row: Mapping[str, Any], zone: ZoneInfo, now: datetime) -> Finding:
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What may wait past its time: the kind of rule that says so, and how a person says it."""
+
+    kind: str
+    things: str
+    thing: str
+    how: str
+
+
+_WAITS = {
+    "unanswered": Wait("request_unanswered", "requests", "request", "wait for a first answer"),
+    "unsettled": Wait("request_unsettled", "requests", "request", "are not settled"),
+    "case": Wait("case_overdue", "cases", "case", "lack a plan or an end"),
+}
+
+
+def overdue_finding(rule: Rule, row: Mapping[str, Any], zone: ZoneInfo, now: datetime) -> Finding:
     """What waits in a district, as one finding; no word of the residents is in it."""
     since = row["since"].astimezone(zone).strftime("%Y-%m-%d %H:%M")
-    what = "wait for a first answer" if row["what"] == "unanswered" else "are not settled"
-    oldest = f"{row['waiting']}, the oldest (request {row['oldest']}) since {since}"
+    wait = _WAITS[row["what"]]
+    oldest = f"{row['waiting']}, the oldest ({wait.thing} {row['oldest']}) since {since}"
     nobody = f"; nobody takes care of {row['unowned']} of them" if row["unowned"] else ""
-    sentence = f"requests in {row['area']} {what} past their time: {oldest}{nobody}"
+    sentence = f"{wait.things} in {row['area']} {wait.how} past their time: {oldest}{nobody}"
     evidence = {"waiting": row["waiting"], "unowned": row["unowned"], "oldest": row["oldest"], "since": since}
     return Finding(
         rule.rule_id, f"district:{row['district_id']}", row["since"], now, rule.severity, sentence, evidence,
-        value=float(row["waiting"]), unit="requests",
+        value=float(row["waiting"]), unit=wait.things,
     )  # fmt: skip

@@ -216,7 +216,7 @@ async def test_a_leak_of_the_lower_level_never_waits_in_a_flood(
 async def test_requests_that_wait_tell_those_on_duty_until_they_are_answered(
     db: Database, pool: asyncpg.Pool, conn: asyncpg.Connection, hook: Hook
 ) -> None:
-    """One alert for a district, however many wait there; another district's desk is not told; the answer ends it."""
+    """One alert for a district, however many wait there, one of cases; other districts' desks are not told; it ends."""
     await insert(conn, "district", "district_id", code="D02", name="D02")
     for code in ("D01", "D02"):
         await make_account(conn, f"of-{code}", areas=[code])
@@ -226,17 +226,23 @@ async def test_requests_that_wait_tell_those_on_duty_until_they_are_answered(
     kept = {"recorded_at": MOMENT, "recorded_by": "olga"}
     for _ in range(2):
         await insert(conn, "request", "request_id", client_id=uuid4(), **late, **said, **kept)
+    kind = {"kind": "complaint", "area": "D01", "title": "secret words", "state": "open", "plan_by": MOMENT}
+    await insert(conn, "case_file", "case_id", opened_at=MOMENT, opened_by="olga", close_by=late["settle_by"], **kind)
     async with running(db, pool):
         [told] = await hook.wait("of-D01")
+        case_sentence = await until(
+            lambda: conn.fetchval("SELECT sentence FROM alert WHERE rule_id = 'case_overdue'"), bool
+        )
         await conn.execute("UPDATE request SET state = 'replied', replied_at = now()")
         await until(
             lambda: conn.fetchval("SELECT state FROM alert WHERE rule_id = 'request_unanswered'"),
             lambda state: state == "verified",
         )
     assert "requests in D01 wait for a first answer past their time: 2" in told["message"]
-    assert "secret words" not in told["message"]
+    assert case_sentence.startswith("cases in D01 lack a plan or an end past their time: 1")
+    assert "secret words" not in told["message"] + case_sentence
     assert hook.of("of-D02") == []
-    assert await conn.fetchval("SELECT array_agg(area) FROM alert") == ["D01"]
+    assert await conn.fetchval("SELECT array_agg(DISTINCT area) FROM alert") == ["D01"]
 
 
 async def test_a_flood_below_critical_comes_together(
