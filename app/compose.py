@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import asyncpg
@@ -89,22 +89,37 @@ async def run(settings: Settings, names: Iterable[str] = SERVICES) -> None:
 
 @asynccontextmanager
 async def open_database(settings: Settings, purpose: str, *, wait: bool = True) -> AsyncIterator[asyncpg.Pool]:
-    """Open the process's pool once the database answers, and check that it is migrated; raises CannotStart.
+    """Open a pool once the database answers, and check that it is migrated; raises CannotStart.
 
     With `wait=False` a database that does not answer at once is an error.
     """
-    await _await_database(settings, settings.database.start_wait_s if wait else 0.0)
-    async with open_pool(
-        settings.database.url.get_secret_value(),
-        application_name=f"gaswarden {purpose}",
-        size_max=settings.database.pool_max,
-        command_timeout_s=settings.database.command_timeout_s,
-    ) as pool:
+    pool, kept = await _open_when_it_answers(settings, purpose, settings.database.start_wait_s if wait else 0.0)
+    async with kept:
         async with pool.acquire() as conn:
             missing = await missing_migrations(conn)
         if missing:
             raise CannotStart(f"the database lacks {', '.join(missing)}; run `gaswarden migrate`")
         yield pool
+
+
+async def _open_when_it_answers(settings: Settings, purpose: str, wait_s: float) -> tuple[asyncpg.Pool, AsyncExitStack]:
+    """A pool and what closes it; a database that goes away again just after it answered is waited for, too."""
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        await _await_database(settings, max(0.0, deadline - asyncio.get_running_loop().time()))
+        try:
+            async with AsyncExitStack() as undo:
+                pool = await undo.enter_async_context(
+                    open_pool(
+                        settings.database.url.get_secret_value(),
+                        application_name=f"gaswarden {purpose}",
+                        size_max=settings.database.pool_max,
+                        command_timeout_s=settings.database.command_timeout_s,
+                    )
+                )
+                return pool, undo.pop_all()
+        except UNREACHABLE:
+            await asyncio.sleep(_RETRY_S)
 
 
 async def _await_database(settings: Settings, wait_s: float) -> None:
