@@ -151,6 +151,7 @@ async def follow_refreshes(pool: asyncpg.Pool, looks: Looks) -> dict[str, int]:
                 looks.note(newest[0]["seen_at"], batches)
         for slot, batch_id in held.items():
             await conn.execute(*queries["pass_rollup_cursor"].bind(slot=slot, batch_id=batch_id))
+        _LAG.set(await conn.fetchval(*queries["waiting_rollup_batches"].bind()))
         return held
 
 

@@ -61,7 +61,8 @@ def _standing(rule: Rule, window: Window) -> pl.DataFrame:
 def _stretches(window: Window) -> pl.DataFrame:
     """Times in which a register that had moved before stood still, to its last known moment.
 
-    Evidence starts anew where an alert was closed.
+    A register that was set back may show the same value again weeks later, so a stretch is over on the day that ends
+    with another. Evidence starts anew where an alert was closed.
     """
     earlier = pl.col("last_ml").cum_min().shift(1).over("device_id")
     runs = (
@@ -69,6 +70,7 @@ def _stretches(window: Window) -> pl.DataFrame:
         .with_columns(earlier.alias("least_ml"), pl.struct("device_id", "last_ml").rle_id().alias("run"))
         .group_by("run", maintain_order=True)
         .agg(pl.col("device_id", "day", "last_ml", "least_ml").first())
+        .with_columns((pl.col("day").shift(-1).over("device_id") + pl.duration(days=1)).alias("until"))
         .filter(pl.col("least_ml") < pl.col("last_ml"))
         .join(window.closings, on="device_id", how="left", maintain_order="left")
         .with_columns(pl.max_horizontal(pl.col("day") + pl.duration(days=1), "closed_at").alias("from_at"))
@@ -77,7 +79,7 @@ def _stretches(window: Window) -> pl.DataFrame:
     firsts = window.pairs.select("device_id", pl.col("from_at").alias("at"), pl.col("from_ml").alias("last_ml"))
     return (
         runs.join(pl.concat([values, firsts]), on=["device_id", "last_ml"])
-        .filter(pl.col("at") >= pl.col("from_at"))
+        .filter(pl.col("at") >= pl.col("from_at"), pl.col("until").is_null() | (pl.col("at") < pl.col("until")))
         .group_by("device_id", "run")
         .agg(pl.col("from_at", "last_ml").first(), pl.col("at").max())
         .select("device_id", "from_at", "at", pl.col("last_ml").alias("now_ml"))

@@ -321,6 +321,13 @@ def test_what_stood_still_and_moved_again_is_found_with_its_end() -> None:
     assert (quiet.first_at, quiet.last_at, quiet.ongoing) == (START - timedelta(days=35), hour(24), False)
 
 
+def test_a_register_that_was_set_back_and_comes_by_the_same_value_did_not_stand() -> None:
+    """Used every day; one litre above the day of six weeks ago that the register now shows again, after a step back."""
+    days = [(START - timedelta(days=41), 0), *days_before([100.0] * 40, 1000)]
+    rows = hourly([*[0.0] * 47, 20.0], 1100)
+    assert found("long_no_use", window(rows, days=days)) == []
+
+
 def test_who_was_told_of_a_quiet_home_is_not_told_again_the_next_day() -> None:
     """An officer closed the alert on the second day: the days count from there."""
     seen = window(hourly([0.0] * 72, 6000), days=days_before([600.0] * 10 + [0.0] * 35))
