@@ -100,8 +100,15 @@ def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transiti
     elif alert.firing and not merged.firing:
         reason, step = Reason.CLEARED, "cleared"
     else:
-        return Transition(merged, Reason.REPEATED)
+        return _repeated(rule, alert, merged, finding)
     return Transition(merged, reason, step, alert.state, note=finding.sentence, evidence=_span(finding))
+
+
+def _repeated(rule: Rule, alert: Alert, merged: Alert, finding: Finding) -> Transition:
+    """More of the same updates the alert alone; what inspectors found is another hazard each time, and is told."""
+    if rule.family != "inspection":
+        return Transition(merged, Reason.REPEATED)
+    return Transition(merged, Reason.REPEATED, "repeated", alert.state, note=finding.sentence, evidence=_span(finding))
 
 
 def _unsafe_again(alert: Alert, merged: Alert, finding: Finding, now: datetime) -> Transition:

@@ -20,7 +20,7 @@ class SilenceBody(BaseModel):
     rule: Annotated[str | None, Field(max_length=64, description="rule id")] = None
     area: Annotated[str | None, Field(max_length=64, description="district code; those below it count")] = None
     device_id: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
-    subject: Annotated[str | None, Field(pattern=r"^(device|building|gateway):[1-9]\d{0,8}$")] = None
+    subject: Annotated[str | None, Field(pattern=r"^(device|premises|building|gateway):[1-9]\d{0,8}$")] = None
     from_at: Annotated[AwareDatetime | None, Field(description="default: now")] = None
     until_at: AwareDatetime
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]

@@ -23,9 +23,9 @@ async def silences_covering(
 
 
 async def subject_area(conn: asyncpg.Connection, subject: str) -> str:
-    """The district of a subject (`device:12`, `building:7`, `gateway:3`); raises NotFound."""
+    """The district of a subject (`device:12`, `premises:9`, `building:7`, `gateway:3`); raises NotFound."""
     kind, _, number = subject.partition(":")
-    ids: dict[str, int | None] = dict.fromkeys(("device_id", "building_id", "gateway_id"))
+    ids: dict[str, int | None] = dict.fromkeys(("device_id", "building_id", "gateway_id", "premises_id"))
     ids[f"{kind}_id"] = int(number)
     area: str | None = await conn.fetchval(*queries["subject_area"].bind(**ids))
     if area is None:

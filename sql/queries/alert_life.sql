@@ -196,8 +196,8 @@ WHERE ($1::timestamptz IS NULL OR (s.until_at > $1 AND (s.ended_at IS NULL OR s.
   AND ($3::bigint IS NULL OR s.silence_id < $3)
 ORDER BY s.silence_id DESC LIMIT $4;
 
--- subject_area(device_id, building_id, gateway_id) --
--- The district of a device, a building or a gateway; nothing when there is none such.
+-- subject_area(device_id, building_id, gateway_id, premises_id) --
+-- The district of a device, a building, a gateway or a door; nothing when there is none such.
 SELECT coalesce(t.code, g.area) AS area
 FROM device d
 JOIN gateway g ON g.gateway_id = d.gateway_id
@@ -210,7 +210,10 @@ WHERE d.device_id = $1
 UNION ALL
 SELECT t.code FROM building b JOIN compound c USING (compound_id) JOIN district t USING (district_id) WHERE b.building_id = $2
 UNION ALL
-SELECT g.area FROM gateway g WHERE g.gateway_id = $3;
+SELECT g.area FROM gateway g WHERE g.gateway_id = $3
+UNION ALL
+SELECT t.code FROM premises p JOIN building b USING (building_id) JOIN compound c USING (compound_id) JOIN district t USING (district_id)
+WHERE p.premises_id = $4;
 
 -- may_own_alerts(name, area) --
 -- Whether an account may own alerts of a district: an officer or administrator whose areas hold it; nothing: no such account.

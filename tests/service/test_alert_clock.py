@@ -163,6 +163,8 @@ async def test_what_a_silence_must_say(desk: AlertDesk) -> None:
     assert "names nothing" in (await silenced(desk, status=422))["detail"]
     assert "D99" in (await silenced(desk, status=404, area="D99"))["detail"]
     assert "no device 999" in (await silenced(desk, status=404, subject="device:999"))["detail"]
+    door = await silenced(desk, subject=f"premises:{desk.town.premises_ids[0]}")
+    assert await desk.conn.fetchval("SELECT place FROM silence WHERE silence_id = $1", door["silence_id"]) == "D01"
     assert "leek" in (await silenced(desk, status=404, rule="leek"))["detail"]
     assert "beyond your districts" in (await silenced(desk, "sam", 409, rule="leak_alarm"))["detail"]
     assert "beyond your districts" in (await silenced(desk, "sam", 409, device_id=device_id))["detail"]

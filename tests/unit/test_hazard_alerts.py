@@ -154,6 +154,18 @@ def test_another_hazard_at_a_door_that_was_safe_makes_it_unsafe_again() -> None:
     assert (reasons, after.due_stage, after.due_at) == (["found_at_the_door"], "acknowledged", at(115))
 
 
+def test_another_hazard_at_an_unsafe_door_is_told_in_the_timeline() -> None:
+    """A second visit finds a bypass beside the rust: the same alert, its clock goes on, a row with both."""
+    alert, _ = follow(raised(hazard()), hazard(), minute=0)
+    both = [hazard(), hazard(2, "meter_bypass", minute=90)]
+    (finding,) = hazard_open(RULE, [both], at(100))
+    (change,) = changes.apply(RULES, {("hazard_open", "premises:9"): alert}, {}, [finding], at(100))
+    (step,) = change.steps
+    assert (step.step, step.reason, change.after.clock_at) == ("repeated", Reason.REPEATED, at(0))
+    assert "2 hazards of grade 1: severe rust, meter bypass" in (step.note or "")
+    assert change.after.sentence == step.note
+
+
 def test_what_was_closed_and_opens_again_is_a_new_episode() -> None:
     """A report that came late shows the hazard still there: the closed alert does not answer it."""
     alert = raised(hazard())
