@@ -170,7 +170,7 @@ async def test_what_a_silence_must_say(desk: AlertDesk) -> None:
     assert "beyond your districts" in (await silenced(desk, "sam", 409, device_id=device_id))["detail"]
     assert await silenced(desk, "sam", area="D02")
     assert len((await desk.ask("GET", "/silences", "sam"))["items"]) == 1
-    assert len((await desk.ask("GET", "/silences"))["items"]) == 2
+    assert len((await desk.ask("GET", "/silences"))["items"]) == 3
 
 
 # ---------------------------------------------------------------------------------------------- proof
