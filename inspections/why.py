@@ -123,6 +123,9 @@ def _waiting(known: Known, zone: ZoneInfo) -> tuple[Verdict, str, dict[str, Any]
         return "not_due", f"due on {first['due_on'].isoformat()}, {days} days later: {first['reason']}", {}
     if known.run is None:
         return "not_planned_yet", f"no roster was planned for this day yet; open: {first['reason']}", {}
+    closed = known.run["figures"].get("closed")
+    if closed:
+        return "deferred", f"the day is {closed}: only what cannot wait is visited; open: {first['reason']}", {}
     if days > 0:
         return (
             "deferred",

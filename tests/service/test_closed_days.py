@@ -8,9 +8,12 @@ import pytest
 from inspections.campaign_params import CampaignParams
 from inspections.changes import AppointmentMade, Ill, Mandatory
 from inspections.changing import change_day, plan_rest
+from inspections.day_routes import RosterDayRoutes
 from inspections.planning import DayUnderWay, plan_day
 from inspections.promises import promises_of_duty
-from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, raise_alert, settle_town, visit_of
+from inspections.why import WhyQuery
+from sql.actor import Actor
+from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, premises_id, raise_alert, settle_town, visit_of
 
 TEN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)  # 10:00 in the city
 WEEK = PARAMS.model_copy(update={"campaign": CampaignParams()})  # Monday to Friday; TOMORROW is a Saturday
@@ -49,6 +52,11 @@ async def test_nobody_is_visited_for_routine_on_a_closed_day(pool: asyncpg.Pool,
     assert len(omitted) == 10
     assert {row["constraint"] for row in omitted} == {"calendar"}
     assert "a Saturday, which is not worked" in omitted[0]["reason"]
+    later = "UPDATE duty SET due_on = $1 WHERE premises_id = $2"
+    await conn.execute(later, date(2026, 12, 1), await premises_id(conn, "H-009"))
+    await plan_day(pool, TOMORROW, WEEK, NOW)
+    why = await RosterDayRoutes(pool, WEEK).why("H-009", WhyQuery(day=TOMORROW), Actor("console", "administrator"))
+    assert why.sentence.startswith("the day is a Saturday, which is not worked: only what cannot wait is visited")
     monday = await plan_day(pool, TOMORROW + timedelta(days=2), WEEK, NOW)
     assert monday.figures["visits"] == 10
 

@@ -14,7 +14,6 @@ from icalendar import Calendar
 
 from app.accounts import NewAccount, add_account
 from app.web import HttpParams, Web
-from inspections.params import RosterParams
 from inspections.planning import plan_day
 from inspections.printing.paper_routes import PaperRoutes
 from inspections.routes import InspectionRoutes
@@ -130,7 +129,7 @@ async def test_officer_plans_a_day(call: Call) -> None:
 async def test_omissions_come_in_pages(call: Call, conn: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     """Everything left out is listed once over the pages, each with constraint, reason and price."""
     await settle_town(conn, homes=150)
-    await plan_day(pool, TOMORROW, RosterParams(iterations_min=10, iterations_per_call=1), NOW)
+    await plan_day(pool, TOMORROW, PARAMS.model_copy(update={"iterations_min": 10}), NOW)
     seen: list[str] = []
     after: str | None = ""
     while after is not None:
