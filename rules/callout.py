@@ -52,6 +52,9 @@ def _purpose(before: Alert | None, after: Alert, transition: Transition, limits:
         return "reminder", FIRST_LEVEL + after.escalation, transition.note or "still open"
     if reason is Reason.ASSIGNED:
         return "handed_over", FIRST_LEVEL, "it has a new owner"
+    if before is not None and before.is_open and after.state in CLOSED_STATES:
+        told = limits.page or before.reminded_at is not None
+        return "closed" if told else None, FIRST_LEVEL, "it is over" if told else "nobody was told that it began"
     if not limits.page:
         return None, FIRST_LEVEL, "a severity that pages nobody before its deadline is missed"
     if before is None or before.late or reason is Reason.UNSAFE_AGAIN:
@@ -62,6 +65,4 @@ def _purpose(before: Alert | None, after: Alert, transition: Transition, limits:
         return "worse", FIRST_LEVEL, f"{before.severity} became {after.severity}"
     if reason is Reason.FIRING_AGAIN and after.leak:
         return "raised", FIRST_LEVEL, "the alarm is back"
-    if after.state in CLOSED_STATES and before.is_open:
-        return "closed", FIRST_LEVEL, "it is over"
     return None, FIRST_LEVEL, "nothing that somebody must know at once"

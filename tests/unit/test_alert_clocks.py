@@ -271,6 +271,18 @@ def test_a_leak_is_silenced_by_two_persons_only(rule_id: str, values: dict[str, 
     assert (callout.purpose, callout.pages) == ("raised", told)
 
 
+@pytest.mark.parametrize(("look", "told"), [(1439, None), (1440, "closed")])
+def test_who_heard_of_a_minor_alert_hears_of_its_end(look: float, told: str | None) -> None:
+    """Nobody was told before its deadline was missed: nobody is told that it is over."""
+    story = Story(raised(severity="minor", rule_id="index_backwards", remind_min=None))
+    story.look(look)
+    asked = OfficerStep("dismiss", "olga", cause="meter_swap")
+    step = lifecycle.officer_step("by_person", story.alert, asked, at(look + 1))
+    assert step.alert is not None
+    limits = CHINA.limits_of(step.alert)
+    assert callout_for(story.alert, step.alert, step, limits, (), at(look + 1)).purpose == told
+
+
 def test_what_a_silence_kept_back_is_told_when_it_ends() -> None:
     """An alert still open then is brought to mind once."""
     story = Story(stepped(raised(severity="major", rule_id="index_backwards"), "acknowledge", 1))
