@@ -85,6 +85,8 @@ def configure_logging(params: LogParams, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(lines)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    # it tells of every attempt to connect again, with a trace; our services say once that the database is lost
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def _ending(*, console: bool) -> list[structlog.typing.Processor]:
