@@ -77,6 +77,9 @@ class BrokerParams(BaseModel):
     connect_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Limit for reaching the port, and for the handshake."
     )
+    subscribe_timeout_s: float = Field(
+        30.0, gt=0, le=600, description="Limit for a subscription's answer, which comes after thousands that waited."
+    )
     keep_alive_s: int = Field(15, ge=1, le=600, description="A silent broker is given up after 1.5 times this long.")
     session_expiry_s: int = Field(
         7 * 86_400, ge=60, le=2**32 - 2, description="The broker keeps messages for an absent worker this long."
@@ -117,11 +120,11 @@ class BrokerConnection:
     """One connection from CONNACK to its end. It is never revived: a new connection is a new object."""
 
     def __init__(
-        self, client: aiomqtt.Client, background: "asyncio.Task[None]", farewell: _Farewell, answer_timeout_s: float
+        self, client: aiomqtt.Client, background: "asyncio.Task[None]", farewell: _Farewell, subscribe_timeout_s: float
     ) -> None:
         self._client = client
         self._farewell = farewell
-        self._answer_timeout_s = answer_timeout_s
+        self._subscribe_timeout_s = subscribe_timeout_s
         self._background = background
         self._open = True
 
@@ -137,10 +140,12 @@ class BrokerConnection:
     async def subscribe(self, topic_filters: Sequence[str]) -> None:
         """Subscribe at QoS 1. Retained messages come only with a new subscription, not with every reconnection.
 
+        The broker may first send what waited for this session, thousands of messages: its answer comes after them, so
+        it has longer than an answer to a connection. A worker that gave up sooner would begin again at the first.
         Raises ConnectionLost when the broker refuses, or does not answer in time.
         """
         try:
-            async with asyncio.timeout(self._answer_timeout_s):
+            async with asyncio.timeout(self._subscribe_timeout_s):
                 for topic_filter in topic_filters:
                     await self._client.subscribe(
                         topic_filter,
@@ -270,7 +275,7 @@ async def connect(params: BrokerParams, client_id: str, will: Request | None = N
         await _abandon(client)
         raise
     background = client._tasks  # noqa: SLF001 - the library offers no other way to watch them
-    connection = BrokerConnection(client, background, farewell, params.connect_timeout_s)
+    connection = BrokerConnection(client, background, farewell, params.subscribe_timeout_s)
     try:
         yield connection
     finally:

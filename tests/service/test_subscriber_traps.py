@@ -102,7 +102,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
         writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    params = BrokerParams(port=server.sockets[0].getsockname()[1], connect_timeout_s=0.3)
+    params = BrokerParams(port=server.sockets[0].getsockname()[1], connect_timeout_s=0.3, subscribe_timeout_s=0.3)
     async with asyncio.timeout(3):
         with pytest.raises(ConnectionLost, match="no answer in time"):
             async with connect(params, "silent"):
@@ -120,7 +120,7 @@ async def test_a_subscription_without_answer_is_given_up() -> None:
         writer.close()
 
     server = await asyncio.start_server(half_dead, "127.0.0.1", 0)
-    params = BrokerParams(port=server.sockets[0].getsockname()[1], connect_timeout_s=0.3)
+    params = BrokerParams(port=server.sockets[0].getsockname()[1], connect_timeout_s=0.3, subscribe_timeout_s=0.3)
     async with asyncio.timeout(5):
         with pytest.raises(ConnectionLost, match="subscription: no answer in time"):
             async with connect(params, "half-dead") as connection:
