@@ -57,6 +57,7 @@ class Accuracy:
     false_by_cause: dict[str, int]
     missed_by_plant: dict[str, tuple[int, int]]
     where_false: dict[str, int]
+    where_family_false: dict[str, int]
     messages: int
     rows: int
     refused: int
@@ -81,6 +82,7 @@ class Accuracy:
             "false_by_cause": self.false_by_cause,
             "found_of_planted_by_plant": self.missed_by_plant,
             "false_by_user_class": self.where_false,
+            "family_false_by_user_class": self.where_family_false,
             "messages": self.messages,
             "rows": self.rows,
             "quarantined": self.refused,
@@ -159,7 +161,7 @@ def judged(
     family = score_family(truth, raised, leaking, "leak family")
     return Accuracy(
         sizes, scored, family, leaking, *_causes(city, scored), _by_plant(faults, scored, known),
-        _user_classes(city, scored), *counts, seconds,
+        _user_classes(city, scored.false), _user_classes(city, family.false), *counts, seconds,
     )  # fmt: skip
 
 
@@ -197,11 +199,11 @@ def _by_plant(faults: Sequence[Fault], scored: Score, rules: Container[str]) -> 
     return {name: (count - missed[name], count) for name, count in sorted(planted.items())}
 
 
-def _user_classes(city: City, scored: Score) -> dict[str, int]:
+def _user_classes(city: City, false_alerts: Sequence[str]) -> dict[str, int]:
     """Where false alerts of devices are: in homes or in kitchens."""
     places, fitted = city.places(), city.fitted()
     found: Counter[str] = Counter()
-    for false in scored.false:
+    for false in false_alerts:
         kind, _, code = false.split(" ")[1].partition(":")
         found[places[fitted[code].premises].user_class if kind == "device" else kind] += 1
     return dict(found)
@@ -229,6 +231,7 @@ def report(result: Accuracy, catalog: Catalog, console: Console) -> None:
         ("false by cause", [f"{cause}: {count}" for cause, count in result.false_by_cause.items()]),
         ("found of planted", [f"{name} {a}/{b}" for name, (a, b) in result.missed_by_plant.items()]),
         ("false alerts are at", [f"{where}: {count}" for where, count in result.where_false.items()]),
+        ("those of the leak family", [f"{where}: {count}" for where, count in result.where_family_false.items()]),
         ("rules the truth does not know", [f"{rule}: {count}" for rule, count in result.scored.others.items()]),
     ):
         console.print(f"{heading}: " + (", ".join(rows) or "none"), soft_wrap=True)
