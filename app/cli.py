@@ -42,6 +42,7 @@ from app.gateway_accounts import AccountFileError
 from app.logs import mask_text
 from app.problems import UNREACHABLE
 from app.sources import SettingsError
+from inspections.objects import ObjectsUnreachable
 from rules.model import InvalidRule
 from sql.errors import Conflict, NotFound
 from sql.migrate import MigrationError
@@ -53,7 +54,17 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_REFUSALS = (WentWrong, CannotStart, InvalidRule, NotFound, Conflict, MigrationError, EmbeddedError, AccountFileError)
+_REFUSALS = (
+    WentWrong,
+    CannotStart,
+    InvalidRule,
+    NotFound,
+    Conflict,
+    MigrationError,
+    EmbeddedError,
+    AccountFileError,
+    ObjectsUnreachable,
+)
 _DATABASE_ERRORS = (
     *UNREACHABLE,
     asyncpg.PostgresError,

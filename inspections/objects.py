@@ -1,12 +1,16 @@
 """Objects by key in a local folder or in S3, behind one small interface."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+# Somebody waits at the door or at a desk: the library's own patience is three minutes.
+_CONNECT, _TRANSFER, _RETRY = timedelta(seconds=5), timedelta(seconds=60), timedelta(seconds=10)
 
 
 class EvidenceParams(BaseModel):
@@ -85,6 +89,7 @@ class Objects:
         return S3Store(
             params.s3_bucket,
             region=params.s3_region,
-            client_options={"allow_http": plain},
+            client_options={"allow_http": plain, "connect_timeout": _CONNECT, "timeout": _TRANSFER},
+            retry_config={"max_retries": 2, "retry_timeout": _RETRY},
             **config,  # type: ignore[arg-type]  # the names are S3's own
         )
