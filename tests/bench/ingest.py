@@ -390,7 +390,7 @@ def main() -> None:
     ratios = report(bench.figures, console)
     assert bench.burst is not None
     bench.burst.report(console, BURST_PER_S)
-    alarms = asyncio.run(latency.run(latency.Sizes(600, sizes.alarms, BURST_PER_S if chosen.full else 3_000)))
+    alarms = asyncio.run(latency.run(latency.FULL if chosen.full else latency.QUICK))
     latency.report(alarms, console)
     by_stage = {
         "report of 25": stages(load.reports(5_000, 1)),
