@@ -10,7 +10,6 @@ import asyncio
 import json
 import shutil
 import uuid
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -42,7 +41,7 @@ def main() -> None:
         f"{told.received:,}, of which {told.duplicates:,} were repeats"
     )
     if chosen.json:
-        chosen.json.write_text(json.dumps(asdict(told), indent=1) + "\n", "utf-8")
+        chosen.json.write_text(json.dumps(vars(told) | {"kills": dict(told.kills)}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
