@@ -63,7 +63,7 @@ class RosterParams(BaseModel):
     change_iterations: int = Field(
         1_500, ge=0, description="Solver iterations after a repair of a running day; 0: repair only."
     )
-    polish_share: float = Field(0.0, ge=0, le=0.9, description="Share of the search that moves single doors.")
+    polish_share: float = Field(0.15, ge=0, le=0.9, description="Share of the search that moves single doors.")
     search_seconds_max: float = Field(
         300.0,
         gt=0,

@@ -39,12 +39,13 @@ class Search:
     allow it.
 
     The prize factor 300 and the 900 s for a change of compound were measured: 30-100 served fewer visits, 1,000 and
-    more lost quality; 900 s brings an inspector from 6.3 to 5.1 compounds a day at almost no loss of priority.
+    more lost quality; 900 s brings an inspector from 6.3 to 5.1 compounds a day at almost no loss of priority. A polish
+    of 0.15 served 0.3 to 0.6 % more priority of four districts than none, and 0.3 no more than 0.15.
     """
 
     iterations_per_call: int = 10
     iterations_min: int = 1_500
-    polish_share: float = 0.0
+    polish_share: float = 0.15
     block_size: int = 3
     neighbours: int = 60
     prize_factor: int = 300

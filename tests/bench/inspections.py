@@ -96,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="the sizes of a city; about half an hour")
     parser.add_argument("--parts", help=f"of {','.join(PARTS)}; default without --full: {','.join(_QUICK)}")
     parser.add_argument("--iterations", type=int, help="solver iterations for each door")
-    parser.add_argument("--polish", type=float, default=0.0, help="share of the search that moves single doors")
+    parser.add_argument(
+        "--polish", type=float, default=Search().polish_share, help="share of the search that moves single doors"
+    )
     parser.add_argument("--published", type=Path, help="folder with more instances in Solomon's format")
     parser.add_argument("--rivals", type=Path, help="a Python that has pyvroom and ortools")
     parser.add_argument("--install-rivals", action="store_true", help=f"install {', '.join(rivals.PINNED)} under var/")
