@@ -28,7 +28,8 @@ async def take_step(
         telemetry_min = (await regime_in_force(conn)).limits_of(alert).telemetry_min
         proofs = await proof_store.looked_up(conn, alert, row, asked.evidence, telemetry_min)
         asked = OfficerStep(asked.step, asked.actor, asked.note, asked.cause, proofs, asked.confirmed)
-    transition = _step(catalog, alert, asked, now)
+    co = asked.step == "verify" and await _is_about_co(conn, alert)
+    transition = _step(catalog, alert, asked, now, co=co)
     if asked.step == "verify" and (why := await hazard_store.still_open(conn, alert)):
         raise Conflict(why)
     saved = await store.save_transition(conn, alert, transition, now)
@@ -37,10 +38,16 @@ async def take_step(
     return saved
 
 
-def _step(catalog: Catalog, alert: Alert, asked: OfficerStep, now: datetime) -> Transition:
+async def _is_about_co(conn: asyncpg.Connection, alert: Alert) -> bool:
+    """By the rule as it stood when it raised the alert, whatever is in force now."""
+    kind = await conn.fetchval(*queries["kind_that_fired"].bind(rule_id=alert.rule_id, version=alert.rule_version))
+    return bool(kind == "co_alarm")
+
+
+def _step(catalog: Catalog, alert: Alert, asked: OfficerStep, now: datetime, *, co: bool = False) -> Transition:
     rule = catalog.rules.get(alert.rule_id)
     try:
-        return lifecycle.officer_step(rule.clears if rule else "by_person", alert, asked, now)
+        return lifecycle.officer_step(rule.clears if rule else "by_person", alert, asked, now, co=co)
     except WrongStep as error:
         raise Conflict(str(error)) from error
 

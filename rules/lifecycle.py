@@ -54,12 +54,17 @@ STEPS = tuple(_STEPS)
 _ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
 
 
-def officer_step(rule_clears: str, alert: Alert, asked: OfficerStep, now: datetime) -> Transition:
-    """A person's step. Raises WrongStep with a sentence when order, evidence or cause do not fit."""
+def officer_step(
+    rule_clears: str, alert: Alert, asked: OfficerStep, now: datetime, *, co: bool = False
+) -> Transition:
+    """A person's step. Raises WrongStep with a sentence when order, evidence or cause do not fit.
+
+    `co`: the alert is about carbon monoxide, which needs a proof of its own.
+    """
     to_state, from_states = _STEPS[asked.step]
     if alert.state not in from_states:
         raise WrongStep(f"the alert is {alert.state}: {asked.step} is not possible; {allowed_sentence(alert.state)}")
-    _check_proof(rule_clears, alert, asked)
+    _check_proof(rule_clears, alert, asked, co=co)
     evidence = _evidence(asked)
     if to_state is None:
         controlled = alert.changed(controlled_at=alert.controlled_at or now)
@@ -114,8 +119,8 @@ def allowed_sentence(state: str) -> str:
     return f"allowed from here: {', '.join(allowed)}" if allowed else "it is closed, and nothing more is allowed"
 
 
-def _check_proof(rule_clears: str, alert: Alert, asked: OfficerStep) -> None:
-    if asked.step == "verify" and (refusal := proof.refusal(asked.evidence, rule_clears, leak=alert.leak)):
+def _check_proof(rule_clears: str, alert: Alert, asked: OfficerStep, *, co: bool) -> None:
+    if asked.step == "verify" and (refusal := proof.refusal(asked.evidence, rule_clears, leak=alert.leak, co=co)):
         raise WrongStep(refusal)
     if asked.step == "control" and not (asked.note or "").strip():
         raise WrongStep("control needs a note that says who shut the gas supply off, and where")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from rules.model import CLOSED_STATES, OPEN_STATES
 
@@ -196,7 +196,7 @@ class AlertWhole(AlertRow):
 
 
 class InstrumentProof(BaseModel):
-    """What somebody measured. A concentration counts as proof below 1 %LEL (500 ppm)."""
+    """What somebody measured. Methane counts as proof below 1 %LEL (500 ppm), carbon monoxide below 9 ppm."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -204,6 +204,16 @@ class InstrumentProof(BaseModel):
     instrument: Annotated[str, Field(min_length=1, max_length=200, description="which instrument, e.g. its number")]
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     unit: Literal["%LEL", "ppm", "%vol", "Pa", "L/h"]
+    gas: Annotated[
+        Literal["methane", "co"] | None,
+        Field(description="of a concentration, methane unless said; an alert about carbon monoxide needs `co`, in ppm"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _co_in_ppm(self) -> "InstrumentProof":
+        if self.gas == "co" and self.unit != "ppm":
+            raise ValueError("carbon monoxide is measured in ppm")
+        return self
 
 
 class PhotoProof(BaseModel):

@@ -13,10 +13,15 @@ detectors may have (5 to 25 %LEL, general knowledge), so that a detector put the
 _LEL_PCT_PER_UNIT = {"%LEL": 1.0, "ppm": 1 / 500, "%vol": 20.0}
 """Methane: 100 %LEL is 5 % by volume, 50,000 ppm."""
 
+SAFE_CO_PPM = 9.0
+"""Carbon monoxide at or above this proves no safety. The World Health Organization wants the mean of eight hours no higher
+(as the Health Council of the Netherlands quotes it, 2019); one reading of a moment is held to the same."""
+
 UNITS = (*_LEL_PCT_PER_UNIT, "Pa", "L/h")
 KINDS = ("instrument", "photo", "telemetry", "inspection")
 _NEEDED = "an instrument reading with its unit, a photo's id, minutes of normal telemetry, or an inspection's outcome"
 _NEEDED_LEAK = "a gas concentration from an instrument (%LEL, ppm or %vol), or an inspection that passed"
+_NEEDED_CO = "a carbon monoxide concentration from an instrument (gas: co, in ppm), or an inspection that passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,12 @@ class Sample:
     doubtful: bool
 
 
-def refusal(items: Sequence[Json], rule_clears: str, *, leak: bool) -> str | None:
+def refusal(items: Sequence[Json], rule_clears: str, *, leak: bool, co: bool = False) -> str | None:
     """Why these items do not close an alert, as a sentence; None when they do.
 
     An alert that telemetry may end needs none. A leak needs a measured concentration or a passed inspection: a photo or
-    a quiet detector may stand beside it, and alone prove nothing.
+    a quiet detector may stand beside it, and alone prove nothing. Carbon monoxide (`co`) kills far below what an
+    instrument for methane shows, so only its own concentration counts.
     """
     for item in items:
         if why := _fault(item):
@@ -44,8 +50,10 @@ def refusal(items: Sequence[Json], rule_clears: str, *, leak: bool) -> str | Non
     if rule_clears != "by_person":
         return None
     if not items:
-        return f"verify needs evidence: {_NEEDED_LEAK if leak else _NEEDED}"
-    if leak and not any(_proves_no_gas(item) for item in items):
+        return f"verify needs evidence: {_NEEDED_CO if co else _NEEDED_LEAK if leak else _NEEDED}"
+    if co and not any(_proves_no_co(item) for item in items):
+        return f"verify of carbon monoxide needs {_NEEDED_CO}; an instrument for methane does not see it"
+    if leak and not co and not any(_proves_no_gas(item) for item in items):
         return f"verify of a leak needs {_NEEDED_LEAK}; a photo or telemetry alone does not prove that there is no gas"
     return None
 
@@ -55,6 +63,9 @@ def _fault(item: Json) -> str | None:
         lel_pct = lel_of(item)
         if lel_pct is not None and lel_pct >= SAFE_LEL_PCT:
             return f"{item['value']:g} {item['unit']} is gas: below {SAFE_LEL_PCT:g} %LEL is safe"
+        co_ppm = co_ppm_of(item)
+        if co_ppm is not None and co_ppm >= SAFE_CO_PPM:
+            return f"{co_ppm:g} ppm of carbon monoxide is harmful: below {SAFE_CO_PPM:g} ppm is safe"
     if item.get("kind") == "telemetry" and not item.get("normal"):
         return f"telemetry does not prove it: {item.get('why')}"
     if item.get("kind") == "inspection" and item.get("why"):
@@ -64,9 +75,25 @@ def _fault(item: Json) -> str | None:
 
 def lel_of(item: Json) -> float | None:
     """The concentration of an instrument reading in %LEL of methane; None when it is of something else."""
+    if _is_co(item):
+        return None
     factor = _LEL_PCT_PER_UNIT.get(str(item.get("unit")))
     value = item.get("value")
     return float(value) * factor if factor is not None and isinstance(value, int | float) else None
+
+
+def co_ppm_of(item: Json) -> float | None:
+    """The concentration of carbon monoxide in ppm of an instrument reading; None when it is of something else."""
+    value = item.get("value")
+    return float(value) if _is_co(item) and item.get("unit") == "ppm" and isinstance(value, int | float) else None
+
+
+def _is_co(item: Json) -> bool:
+    return item.get("gas") == "co"
+
+
+def _proves_no_co(item: Json) -> bool:
+    return item.get("kind") == "inspection" or (item.get("kind") == "instrument" and co_ppm_of(item) is not None)
 
 
 def _proves_no_gas(item: Json) -> bool:

@@ -85,7 +85,7 @@ def alert_step(
     note: Annotated[str | None, typer.Option(help="In words; control needs it.")] = None,
     cause: Annotated[str | None, typer.Option(help=f"dismiss needs it: {', '.join(CAUSES)}.")] = None,
     measured: Annotated[
-        list[str] | None, typer.Option(help="Proof: INSTRUMENT=VALUE UNIT, e.g. 'GT-44=0 ppm'; repeat for more.")
+        list[str] | None, typer.Option(help="Proof: INSTRUMENT=VALUE UNIT, e.g. 'GT-44=0 ppm', of CO 'GT-44=0 ppm CO'.")
     ] = None,
     photo: Annotated[list[str] | None, typer.Option(help="Proof: id of a photo; repeat for more.")] = None,
     telemetry: Annotated[bool, typer.Option("--telemetry", help="Proof: stored readings are normal since.")] = False,
@@ -111,7 +111,9 @@ def alert_step(
 def _measured(text: str) -> dict[str, object]:
     instrument, _, reading = text.rpartition("=")
     value, _, unit = reading.strip().partition(" ")
-    return {"kind": "instrument", "instrument": instrument, "value": value, "unit": unit.strip()}
+    unit, _, gas = unit.strip().partition(" ")
+    named = {"gas": gas.strip().lower()} if gas.strip() else {}
+    return {"kind": "instrument", "instrument": instrument, "value": value, "unit": unit, **named}
 
 
 @alerts.command("assign")

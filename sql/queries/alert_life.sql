@@ -72,6 +72,10 @@ WHERE a.alert_id = $1;
 -- Several alerts, locked in one order whoever asks.
 SELECT * FROM alert WHERE alert_id = ANY($1) ORDER BY alert_id FOR UPDATE;
 
+-- kind_that_fired(rule_id, version) --
+-- The kind of a rule as it stood when it fired.
+SELECT definition->>'kind' FROM rule_version WHERE rule_version.rule_id = $1 AND version = $2;
+
 -- move_alerts(rows) --
 -- Write what a step of a person or of the clock changes in alerts; what telemetry knows stays as it is.
 UPDATE alert SET state = r.state, owner = r.owner, closed_at = r.closed_at, cause = r.cause, confirmed = r.confirmed,

@@ -183,6 +183,21 @@ async def test_the_whole_life_in_order_with_evidence(
     ]
 
 
+async def test_carbon_monoxide_is_closed_on_a_measurement_of_itself(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, desk: Desk, town: Town
+) -> None:
+    """Told by the rule as it fired; ppm that nobody said are of CO are those of methane."""
+    await town.event(await town.device("LD-1", "detector"), "co_alarm")
+    await conn.execute(*queries["add_cursors"].bind(stream="events"))
+    (alert_id,) = (await passes.events_pass(pool, CATALOG, "D01", NOW, 500)).alert_ids
+    for step in ("acknowledge", "dispatch", "on_site", "made_safe"):
+        await desk.step(alert_id, step=step)
+    refused = await desk.step(alert_id, status=409, step="verify", evidence=[PROOF])
+    assert "carbon monoxide" in refused["detail"]
+    await desk.step(alert_id, status=422, step="verify", evidence=[{**PROOF, "gas": "co", "unit": "%LEL"}])
+    assert (await desk.step(alert_id, step="verify", evidence=[{**PROOF, "gas": "co"}]))["state"] == "verified"
+
+
 async def test_a_dismissal_needs_a_cause_and_the_next_alarm_is_a_new_episode(
     pool: asyncpg.Pool, desk: Desk, town: Town
 ) -> None:

@@ -175,6 +175,37 @@ def test_closing_a_leak_needs_evidence_and_dismissing_needs_a_cause() -> None:
     assert (done.alert.state, done.alert.closed_at, done.alert.owner) == ("verified", at(9), "olga")
 
 
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        ({"value": 450, "unit": "ppm"}, "needs a carbon monoxide concentration"),
+        ({"value": 0, "unit": "%LEL"}, "needs a carbon monoxide concentration"),
+        ({"value": 9, "unit": "ppm", "gas": "co"}, "below 9 ppm is safe"),
+        ({"value": 8.9, "unit": "ppm", "gas": "co"}, None),
+    ],
+)
+def test_carbon_monoxide_is_not_proved_away_by_an_instrument_for_methane(
+    evidence: dict[str, object], words: str | None
+) -> None:
+    """450 ppm are 0.9 %LEL of methane, and of carbon monoxide deadly."""
+    item = {"kind": "instrument", "instrument": "GT-44", **evidence}
+    asked, poisoned = OfficerStep("verify", "olga", evidence=(item,)), leak_alert("made_safe")
+    if words is None:
+        assert lifecycle.officer_step("by_person", poisoned, asked, at(9), co=True).step == "verified"
+        return
+    with pytest.raises(WrongStep, match=words):
+        lifecycle.officer_step("by_person", poisoned, asked, at(9), co=True)
+
+
+def test_carbon_monoxide_measured_proves_nothing_about_a_leak() -> None:
+    """Its ppm are not those of methane."""
+    item = {"kind": "instrument", "instrument": "CO-7", "value": 0, "unit": "ppm", "gas": "co"}
+    with pytest.raises(WrongStep, match="verify of a leak needs a gas concentration"):
+        lifecycle.officer_step(
+            "by_person", leak_alert("made_safe"), OfficerStep("verify", "olga", evidence=(item,)), at(9)
+        )
+
+
 def test_the_steps_over_http_are_those_of_the_lifecycle() -> None:
     """One list of words."""
     assert get_args(StepBody.model_fields["step"].annotation) == lifecycle.STEPS
