@@ -78,7 +78,7 @@ def _standing(due_at: datetime, at: datetime | None, *, passed: bool, now: datet
 
 
 def deadline(alert: Alert, stage: str, limits: Limits) -> datetime:
-    """When a stage is due: so long after the alarm, or after the alert first was this bad.
+    """When a stage is due: so long after the alarm, or (no leak) after the alert first was this bad.
 
     An acknowledgement is due from when an owner is needed, dispatch from the acknowledgement, verification from made
     safe. A planned visit that comes while attendance is not late is the dispatch: none is due until its time passed.

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rules.kinds import KINDS, Kind
-from rules.model import SEVERITIES, InvalidRule, Json, Rule, Schedule, Scope
+from rules.model import LEAK_KINDS, SEVERITIES, InvalidRule, Json, Rule, Schedule, Scope
 from rules.schedule import WEEKDAYS
 
 VISITS = ("none", "normal", "mandatory")
@@ -46,6 +46,8 @@ def checked_rule(rule_id: str, entry: object) -> Rule:
         raise InvalidRule(f"rule {rule_id}: kind = {words['kind']!r} is none of {', '.join(KINDS)}")
     words["severity_high"] = entry.get("severity_high", words["severity"])
     _check_words(rule_id, words)
+    if words["kind"] in LEAK_KINDS and words["clears"] != "by_person":
+        raise InvalidRule(f"rule {rule_id}: clears: gas in a room ends on a person's evidence, never by telemetry")
     parameters = _parameters(rule_id, kind, entry.get("parameters", {}))
     _refuse_unsupported(rule_id, words["kind"], kind, entry)
     numbers: dict[str, Any] = {

@@ -128,7 +128,7 @@ def _merge(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
     return alert.changed(
         severity=_severity(rule, alert, finding, newer=newer),
         worst_severity=worst,
-        clock_at=now if anew else alert.clock_at,
+        clock_at=now if _winds_anew(alert, worst, late=late) else alert.clock_at,
         controlled_at=None if anew else alert.controlled_at,
         firing=firing,
         cleared_at=cleared_at,
@@ -142,6 +142,14 @@ def _merge(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
         count=alert.count + (0 if known or _same_condition(alert, finding) else 1),
         evidence=alert.evidence if known else _joined(alert.evidence, finding.evidence),
     )
+
+
+def _winds_anew(alert: Alert, worst: str, *, late: bool) -> bool:
+    """A worse severity has shorter times, counted from when it came. A leak's are the same at each: they run on.
+
+    Else whoever is on the way would get more time because the gas rises. What was late and is not counts from now.
+    """
+    return late != alert.late or (worst != alert.worst and not alert.leak)
 
 
 def _severity(rule: Rule, alert: Alert, finding: Finding, *, newer: bool) -> str:

@@ -54,9 +54,7 @@ STEPS = tuple(_STEPS)
 _ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
 
 
-def officer_step(
-    rule_clears: str, alert: Alert, asked: OfficerStep, now: datetime, *, co: bool = False
-) -> Transition:
+def officer_step(rule_clears: str, alert: Alert, asked: OfficerStep, now: datetime, *, co: bool = False) -> Transition:
     """A person's step. Raises WrongStep with a sentence when order, evidence or cause do not fit.
 
     `co`: the alert is about carbon monoxide, which needs a proof of its own.

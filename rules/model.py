@@ -275,14 +275,15 @@ class Alert:
 
     `leak`: about gas in a room. `guarded`: its rule is about leaks: two persons are needed to silence it.
     `worst_severity`: the worst it ever had (None: what it has). `clock_at`: deadlines count from here: the raising, or
-    when it first was this bad (None: `raised_at`). `needed_at`: since when an owner is needed. `owned_at`: when the
-    present owner took it; an acknowledgement expires from there. `controlled_at`: the gas supply was shut off, which
-    gives attendance more time. The moments of its stages are our clock's. `due_stage` and `due_at`: the earliest stage
-    it waits for; `escalation`: levels told since that was missed; `wake_at`: when its clock must be looked at next
-    (rules/clocks.py keeps these four). `quiet_until`: a notice was held back by a silence that ends then. `remind_min`:
-    its rule wants it brought to mind this often, missed or not. `awaited_visit_id`, `awaited_from`, `awaited_to`: the
-    planned visit that keeps its acknowledgement (rules/awaiting.py), arrival and leaving. `verify_by`: verification is
-    not due before this, the deadline that somebody was given in writing (rules/hazards.py).
+    for what is no leak when it first was this bad (None: `raised_at`). `needed_at`: since when an owner is needed.
+    `owned_at`: when the present owner took it; an acknowledgement expires from there. `controlled_at`: the gas supply
+    was shut off, which gives attendance more time. The moments of its stages are our clock's. `due_stage` and `due_at`:
+    the earliest stage it waits for; `escalation`: levels told since that was missed; `wake_at`: when its clock must be
+    looked at next (rules/clocks.py keeps these four). `quiet_until`: a notice was held back by a silence that ends
+    then. `remind_min`: its rule wants it brought to mind this often, missed or not. `awaited_visit_id`, `awaited_from`,
+    `awaited_to`: the planned visit that keeps its acknowledgement (rules/awaiting.py), arrival and leaving.
+    `verify_by`: verification is not due before this, the deadline that somebody was given in writing
+    (rules/hazards.py).
     """
 
     alert_id: int | None

@@ -14,8 +14,8 @@ _LEL_PCT_PER_UNIT = {"%LEL": 1.0, "ppm": 1 / 500, "%vol": 20.0}
 """Methane: 100 %LEL is 5 % by volume, 50,000 ppm."""
 
 SAFE_CO_PPM = 9.0
-"""Carbon monoxide at or above this proves no safety. The World Health Organization wants the mean of eight hours no higher
-(as the Health Council of the Netherlands quotes it, 2019); one reading of a moment is held to the same."""
+"""Carbon monoxide at or above this proves no safety. The World Health Organization wants the mean of eight hours no
+higher (as the Health Council of the Netherlands quotes it, 2019); one reading of a moment is held to the same."""
 
 UNITS = (*_LEL_PCT_PER_UNIT, "Pa", "L/h")
 KINDS = ("instrument", "photo", "telemetry", "inspection")

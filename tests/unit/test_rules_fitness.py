@@ -18,6 +18,38 @@ def test_a_set_without_leak_alarms_is_refused() -> None:
         refuse_unfit(off)
 
 
+@pytest.mark.parametrize(
+    ("change", "mistake"),
+    [
+        ('rule.leak_alarm.scope.areas = ["D01"]', "rule leak_alarm: scope.areas: alarms of kind leak_alarm outside"),
+        ('rule.co_alarm.scope.user_classes = ["household"]', "rule co_alarm: scope.user_classes"),
+        ('rule.leak_alarm.scope.device_kinds = ["detector"]', "one rule of the kind must be for every meter"),
+        ("rule.co_alarm.enabled = false", "no enabled rule of kind co_alarm"),
+    ],
+)
+def test_a_set_that_is_deaf_to_the_alarms_of_some_devices_is_refused(change: str, mistake: str) -> None:
+    """What cries outside the scope would open no alert; unknown classes and districts to come are outside, too."""
+    with pytest.raises(InvalidRule, match=mistake):
+        refuse_unfit(changed(CATALOG, {"a": change}))
+
+
+def test_a_rule_of_its_own_for_some_detectors_leaves_none_out() -> None:
+    """It overrides the rule for all."""
+    words = {key: CATALOG.rules["leak_alarm"].definition[key] for key in ("title", "why", "what_to_do", "source")}
+    own = "\n".join(f"{key} = {value!r}" for key, value in words.items())
+    text = f"""[rule.leak_kitchens]
+kind = "leak_alarm"
+severity = "critical"
+visit = "mandatory"
+clears = "by_person"
+overrides = "leak_alarm"
+{own}
+[rule.leak_kitchens.scope]
+user_classes = ["commercial"]"""
+    catalog = changed(CATALOG, {"a": text})
+    assert refuse_unfit(catalog) is catalog
+
+
 def test_what_a_rule_looks_for_and_nobody_registered_is_named() -> None:
     """Rule, key and word; rules that are switched off look for nothing."""
     text = 'rule.magnet.scope = {areas = ["D01", "D99"], meter_classes = ["G9"]}\nrule.seismic.scope.areas = ["D98"]'

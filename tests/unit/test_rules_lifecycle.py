@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rules import changes, folding, lifecycle
 from rules.catalog import default_catalog
+from rules.clocks import deadline
 from rules.model import (
     CLOSED_STATES,
     SEVERITIES,
@@ -23,6 +24,7 @@ from rules.model import (
     WrongStep,
 )
 from rules.pages import StepBody
+from rules.regimes import default_regimes
 
 RULES = default_catalog().rules
 LEAK, SILENT, MICRO = RULES["leak_alarm"], RULES["device_silent"], RULES["micro_leak"]
@@ -123,6 +125,24 @@ def test_telemetry_closes_only_where_the_rule_lets_it() -> None:
     (change,) = changes.apply(RULES, {}, {}, [silence, replace(quiet(9), rule_id="device_silent")], at(9))
     assert (change.after.state, change.after.closed_at) == ("verified", at(9))
     assert change.steps[-1].reason is Reason.CLEARED_AND_CLOSED
+
+
+def test_a_leak_that_gets_worse_gives_nobody_more_time() -> None:
+    """Level 2 after 25 minutes: attendance stays due 30 minutes after the first alarm; the supply must be shut anew."""
+    (change,) = changes.apply(RULES, {}, {}, [leak(0)], at(0))
+    there = change.after.changed(alert_id=1, controlled_at=at(3))
+    step = folding.raise_or_fold(LEAK, there, [], leak(25, "critical", 30.0), at(25))
+    assert step.alert is not None
+    assert (step.reason, step.alert.severity, step.alert.controlled_at) == (Reason.WORSE, "critical", None)
+    assert deadline(step.alert, "on_site", default_regimes()["china"].limits_of(step.alert)) == at(30)
+
+
+def test_what_is_no_leak_has_the_times_of_its_worse_severity_from_then_on() -> None:
+    """A minor alert of yesterday that is major now is due within the times of major, from now."""
+    minor = folding.raise_or_fold(MICRO, None, [], replace(leak(0), severity="minor"), at(0)).alert
+    step = folding.raise_or_fold(MICRO, minor, [], leak(60, "major", 30.0), at(60))
+    assert step.alert is not None
+    assert step.alert.clock_at == at(60)
 
 
 def test_late_is_what_ended_two_days_before_we_knew() -> None:
