@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic reads these on 3.11
@@ -153,6 +153,9 @@ def _report(payload: bytes) -> Report:
         tuple(hourly["index_ml"]) if hourly else (),
     )
 
+
+EVENTS = frozenset(get_args(get_type_hints(EventsBody)["event"]))
+"""Every word that `event` may be."""
 
 _RAISED_OR_CLEARED = ("raised", "cleared")
 _STATES = {"valve": ("open", "closed"), "hold_test": ("normal", "abnormal", "interrupted")}

@@ -96,7 +96,7 @@ def _said(same: dict[bytes, list[Refused]]) -> dict[str, list[object]]:
     return {
         "digests": list(same),
         "reasons": [one.rejected.reason.value for one in last],
-        "details": [_storable(one.rejected.detail) for one in last],
+        "details": [storable(one.rejected.detail) for one in last],
         "decoders": [one.rejected.decoder for one in last],
     }
 
@@ -127,6 +127,6 @@ def _gateway_word(topic: str) -> str:
     return parts[3][:64] or NO_GATEWAY if len(parts) > 3 and topic.startswith("gas/v1/") else NO_GATEWAY
 
 
-def _storable(text: str) -> str:
-    """Text as PostgreSQL can keep it: no NUL, no lone surrogates, at most 1000 characters."""
+def storable(text: str) -> str:
+    """The text as PostgreSQL can keep it: no NUL, no lone surrogates, at most 1000 characters."""
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:1000]

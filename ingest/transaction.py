@@ -10,6 +10,7 @@ import asyncpg
 from ingest import store
 from ingest.binding import refuse_as_unstorable
 from ingest.model import Bound, Disposition, Gateway, Refused, Tally
+from ingest.noting import note_unread_alarms
 from ingest.refusals import keep_refused
 from ingest.rows import span
 from ingest.states import fold_facts, fold_gateways
@@ -65,7 +66,9 @@ async def write_batch(
     if others:
         await keep_refused(conn, others, batch_id)
     dispositions = _dispositions(part, refused)
-    if replayed_at is not None:
+    if replayed_at is None:
+        await note_unread_alarms(conn, refused, batch_id)
+    else:
         await _mark_replayed(conn, part.bounds, replayed_at, batch_id)
     gateways: dict[int, Gateway | None] = {one.number: one.gateway for one in judged}
     messages = {one.number: one.message for one in judged}

@@ -35,6 +35,8 @@ _DAY_S = 86_400
 class Search:
     """How the solver searches. Costs are in seconds of travel; `polish_share` of the search moves single doors.
 
+    `seconds_max` bounds the whole search of a part, both its phases, each by its share.
+
     `load_spread_max`: the inspectors of a station differ by at most so much of a shift in work and travel, where rules
     allow it.
 
@@ -59,8 +61,14 @@ class Search:
 
         Ten a call took about eleven seconds for 1,000 calls and 20 inspectors on one core.
         """
-        total = max(self.iterations_min, self.iterations_per_call * calls)
-        return int(total * (self.polish_share if polish else 1 - self.polish_share))
+        return int(max(self.iterations_min, self.iterations_per_call * calls) * self._share(polish=polish))
+
+    def seconds(self, *, polish: bool) -> float:
+        """The longest one phase may take."""
+        return self.seconds_max * self._share(polish=polish)
+
+    def _share(self, *, polish: bool) -> float:
+        return self.polish_share if polish else 1 - self.polish_share
 
 
 Block = tuple[int, ...]
@@ -93,8 +101,9 @@ def solve(
     data = _problem(ground, blocks, search)
     initial = _initial(data, start) if start is not None else None
     params = pyvrp.SolveParams(neighbourhood=NeighbourhoodParams(num_neighbours=search.neighbours))
-    iterations = search.iterations(len(ground.calls), polish=start is not None)
-    stop = MultipleCriteria([MaxIterations(iterations), MaxRuntime(search.seconds_max)])
+    polish = start is not None
+    iterations, seconds = search.iterations(len(ground.calls), polish=polish), search.seconds(polish=polish)
+    stop = MultipleCriteria([MaxIterations(iterations), MaxRuntime(seconds)])
     with warnings.catch_warnings():  # an infeasible best is no harm: `planner` settles every route in real time
         warnings.simplefilter("ignore", PenaltyBoundWarning)
         result = pyvrp.solve(data, stop, seed=seed, collect_stats=False, params=params, initial_solution=initial)

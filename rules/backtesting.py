@@ -34,6 +34,7 @@ TELLING_SLICE = 200
 NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
     {
         "absence": "depends on when messages arrived and when we listened; stored history holds what they said",
+        "alarm_unread": "looks at messages that could not be stored; what is left of them is the newest",
         "zone_pressure_fall": "looks at every meter of a zone at each report; a backtest goes from device to device",
         "zone_loss": "balances what all meters of a zone counted, once a day; a backtest goes from device to device",
         "asset": "looks at dates in the registry, not at what devices sent",

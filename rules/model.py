@@ -13,10 +13,10 @@ MOMENTS = ("acknowledged_at", "owned_at", "dispatched_at", "on_site_at", "made_s
 """Fields of an alert that its steps fill, and that are empty again when what was made safe fires again."""
 
 LATE_AFTER = timedelta(hours=48)
-LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm", "hazard_open"})
-"""Kinds of rules whose alerts are about gas or its products in a room, or a hazard for which gas must be cut: they have
-the shortest deadlines, and telemetry never lowers or ends them. (`Rule.leak` is wider: a small flow that never stops is
-about a leak, too.)"""
+LEAK_KINDS = frozenset({"leak_alarm", "building_leaks", "co_alarm", "hazard_open", "alarm_unread"})
+"""Kinds of rules whose alerts are about gas or its products in a room, perhaps, or a hazard for which gas must be cut:
+they have the shortest deadlines, and telemetry never lowers or ends them. (`Rule.leak` is wider: a small flow that
+never stops is about a leak, too.)"""
 
 Json = Mapping[str, object]
 

@@ -35,6 +35,8 @@ from rules.gate import admit
 from rules.hazard_store import follow_hazards, hazards_found
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
+from rules.unread import alarm_unread
+from rules.unread_store import unread_alarms_of_batches
 
 OUTAGES_KEPT = timedelta(days=60)
 INTERVAL_KEPT = timedelta(hours=1)
@@ -72,7 +74,7 @@ async def save_found(
 
 
 async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: datetime, batches_max: int) -> Done:
-    """Evaluate the alarms in a slot's next batches: leak, several leaks in one building, carbon monoxide.
+    """Evaluate the alarms in a slot's next batches: leak, several leaks in one building, carbon monoxide, unreadable.
 
     All other events are evaluated with the reports (rules/report_passes.py), so that a flood of them delays no alarm.
     """
@@ -86,6 +88,8 @@ async def events_pass(pool: asyncpg.Pool, catalog: Catalog, slot: str, now: date
             return Done()
         batch_ids = [row["batch_id"] for row in batches if row["event_rows"]]
         written = await _evaluate_events(conn, catalog, batch_ids, now, guard)
+        refusing = [row["batch_id"] for row in batches if row["quarantined"]]
+        written += await _evaluate_unread(conn, catalog, refusing, now, guard)
         await store.advance_cursor(conn, "events", slot, batches[-1]["batch_id"])
         await guard.save(conn, catalog, now)
         return Done(len(batches), written)
@@ -107,6 +111,18 @@ async def _evaluate_events(
     written += await save_found(conn, catalog, grouped, now)
     co_alarms = await instants.evaluate_events(conn, catalog.of_kind("co_alarm"), batch_ids, now, guard)
     return written + await save_found(conn, catalog, co_alarms, now)
+
+
+async def _evaluate_unread(
+    conn: asyncpg.Connection, catalog: Catalog, batch_ids: Sequence[int], now: datetime, guard: Guard
+) -> tuple[int, ...]:
+    """Alarms that could not be stored."""
+    rules = catalog.of_kind("alarm_unread")
+    if not rules or not batch_ids:
+        return ()
+    alarms = await unread_alarms_of_batches(conn, batch_ids)
+    found = [one for rule in rules for one in admit(rule, guard.run(rule, partial(alarm_unread, rule, alarms), []))]
+    return await save_found(conn, catalog, found, now)
 
 
 async def _building_leaks(

@@ -48,7 +48,7 @@ async def advance_cursor(conn: asyncpg.Connection, stream: str, slot: str, batch
 
 
 async def event_batches_after(conn: asyncpg.Connection, slot: str, batch_id: int, count: int) -> list[asyncpg.Record]:
-    """The next batches of a slot, with how many events each brought."""
+    """The next batches of a slot, with how many events each brought and how many messages it refused."""
     return await conn.fetch(*queries["event_batches_after"].bind(slot=slot, batch_id=batch_id, count=count))  # type: ignore[no-any-return]
 
 

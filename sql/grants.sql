@@ -62,6 +62,12 @@ DO $$ BEGIN
         GRANT UPDATE ON refusal TO gaswarden_app;
     END IF;
 END $$;
+-- One row for what of a device could not be stored and may be an alarm, counted up. (Not before 0033.)
+DO $$ BEGIN
+    IF to_regclass('unread_alarm') IS NOT NULL THEN
+        GRANT UPDATE ON unread_alarm TO gaswarden_app;
+    END IF;
+END $$;
 -- What a worker must know of other formats after a restart. (Older schemas have neither table.)
 DO $$ BEGIN
     IF to_regclass('sparkplug_word') IS NOT NULL THEN

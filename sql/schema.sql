@@ -305,6 +305,29 @@ CREATE INDEX quarantine_waiting_idx ON quarantine (reason, last_received_at DESC
 -- serves: quarantine by time of arrival
 CREATE INDEX quarantine_received_idx ON quarantine (last_received_at DESC);
 
+-- Unread alarm: what may be an alarm and could not be stored, on a row for each registered device, else gateway, else
+-- district, and kind. Written by `ingest`; the rules page for it.
+CREATE TABLE unread_alarm (
+    unread_id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    device_id          int REFERENCES device,            -- registered, whoever passed the message on
+    gateway_id         int REFERENCES gateway,           -- when the device is not
+    district_id        int REFERENCES district,          -- when neither is: the topic's, or the whole city
+    event              text NOT NULL CHECK (event IN ('leak_alarm', 'co_alarm', 'gas_measured', 'unknown')),
+    level              smallint NOT NULL CHECK (level IN (1, 2)),  -- the worst so far; 2 where it is not told
+    lel_pct            real,
+    claimed_gateway    text,                             -- who the newest says it is
+    claimed_device     text,
+    reason             text NOT NULL,                    -- of the quarantine
+    detail             text NOT NULL,
+    first_received_at  timestamptz NOT NULL,
+    last_received_at   timestamptz NOT NULL,
+    times              bigint NOT NULL,
+    batch_id           bigint NOT NULL,                  -- the newest that brought one
+    CONSTRAINT unread_alarm_key UNIQUE NULLS NOT DISTINCT (device_id, gateway_id, district_id, event)
+);
+-- serves: rules reading what new batches brought
+CREATE INDEX unread_alarm_batch_idx ON unread_alarm (batch_id);
+
 -- Held bundle: messages of a gateway above its rate limit, acknowledged, whole and in order; they take their turn at the pace
 -- of the limit and count in the ledger then. The row goes in the transaction that writes its messages.
 CREATE TABLE held_bundle (

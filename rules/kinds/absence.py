@@ -1,4 +1,4 @@
-"""Kinds of the absence family: who has not been heard, or is heard late because a gateway floods."""
+"""Kinds of the absence family: who has not been heard, is heard late because a gateway floods, or cannot be read."""
 
 from collections.abc import Mapping
 
@@ -56,5 +56,19 @@ KINDS: Mapping[str, Kind] = {
         parameters={
             "lasting_min": Parameter("min", 10, 0, 10_080, "how long the flood must have gone on"),
         },
+    ),
+    "alarm_unread": Kind(
+        family="absence",
+        summary="What may be a leak or carbon monoxide alarm arrived and could not be stored: it is in quarantine, "
+        "because its device is not registered, its time is impossible or it cannot be read.",
+        parameters={
+            "critical_lel_pct": Parameter(
+                "%LEL", 20.0, 1, 100, "from this concentration on it is as bad as an alarm of the high set-point"
+            ),
+        },
+        value_unit="%LEL",
+        high_when="it can be read as an alarm or a measurement of gas, of level 2 or of a level that it does not tell, "
+        "or critical_lel_pct is reached",
+        leak=True,
     ),
 }

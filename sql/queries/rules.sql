@@ -28,7 +28,7 @@ UPDATE rule_cursor SET batch_id = $3 WHERE stream = $1 AND slot = $2;
 
 -- event_batches_after(slot, batch_id, count) --
 -- The next batches of a slot in commit order, for the events stream.
-SELECT batch_id, event_rows FROM batch WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
+SELECT batch_id, event_rows, quarantined FROM batch WHERE slot = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3;
 
 -- reading_batches_after(slot, batch_id, count) --
 -- The next batches of a slot in commit order, with the devices and the device time they touched.

@@ -64,10 +64,18 @@ def run_parts(options: argparse.Namespace, python: Path | None) -> Iterator[tupl
         yield "city", list(run_day("city", city_day(1), search, 1, python, rival=False))
     if "published" in parts:
         folder = options.published or CARRIED
-        yield "published", list(run_published(60.0 if options.full else 5.0, folder, few=not options.full))
+        yield "published", list(_told(run_published(60.0 if options.full else 5.0, folder, few=not options.full)))
     if "emergency" in parts:
         days, alarms = (3, 10) if options.full else (1, 3)
         yield "emergency", list(run_emergencies(1, days, alarms, search.iterations_per_call))
+
+
+def _told(rows: Iterator[Row]) -> Iterator[Row]:
+    """The same rows, each said on standard error as it comes: the instances take a minute each."""
+    said = Console(stderr=True)
+    for row in rows:
+        said.print(f"{row['instance']}, {row['with']}: {row['value']}, best known {row['best_known']}")
+        yield row
 
 
 def verdict(part: str, rows: Sequence[Row]) -> list[str]:

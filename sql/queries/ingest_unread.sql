@@ -1,0 +1,34 @@
+-- Statements of the package `ingest` about alarms that could not be stored. Format: see sql/__init__.py.
+
+-- note_unread_alarms(areas, gateways, families, devices, events, levels, lel_pcts, reasons, details, received, batch_id) --
+-- Note what may be an alarm among refused messages: on the row of the device where that is registered, by whatever gateway it
+-- came; else of its gateway; else of the district that the topic names, or of the whole city. The worst stays.
+WITH incoming AS (
+    SELECT i.*, d.device_id, CASE WHEN d.device_id IS NULL THEN g.gateway_id END AS gateway_id,
+           CASE WHEN d.device_id IS NULL AND g.gateway_id IS NULL THEN coalesce(x.district_id, (
+               SELECT district_id FROM district WHERE parent_id IS NULL ORDER BY district_id LIMIT 1)) END AS district_id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::real[], $8::text[],
+                $9::text[], $10::timestamptz[])
+        AS i (area, gateway, family, device, event, level, lel_pct, reason, detail, received_at)
+    LEFT JOIN device d ON d.family = i.family AND d.code = i.device
+    LEFT JOIN gateway g ON g.code = i.gateway
+    LEFT JOIN district x ON x.code = i.area
+), noted AS (
+    SELECT DISTINCT ON (device_id, gateway_id, district_id, event)
+           device_id, gateway_id, district_id, event, gateway, device, reason, detail,
+           max(level) OVER same AS level, max(lel_pct) OVER same AS lel_pct, min(received_at) OVER same AS first_at,
+           max(received_at) OVER same AS last_at, count(*) OVER same AS times
+    FROM incoming
+    WINDOW same AS (PARTITION BY device_id, gateway_id, district_id, event)
+    ORDER BY device_id, gateway_id, district_id, event, level DESC, lel_pct DESC NULLS LAST, received_at
+)
+INSERT INTO unread_alarm AS u (device_id, gateway_id, district_id, event, level, lel_pct, claimed_gateway, claimed_device,
+                               reason, detail, first_received_at, last_received_at, times, batch_id)
+SELECT device_id, gateway_id, district_id, event, level, lel_pct, gateway, device, reason, detail, first_at, last_at, times, $11
+FROM noted
+ORDER BY device_id, gateway_id, district_id, event
+ON CONFLICT (device_id, gateway_id, district_id, event) DO UPDATE SET
+    level = greatest(u.level, excluded.level), lel_pct = greatest(u.lel_pct, excluded.lel_pct),
+    claimed_gateway = excluded.claimed_gateway, claimed_device = excluded.claimed_device, reason = excluded.reason,
+    detail = excluded.detail, last_received_at = greatest(u.last_received_at, excluded.last_received_at),
+    times = u.times + excluded.times, batch_id = excluded.batch_id;
