@@ -186,3 +186,9 @@ def test_doors_are_called_at_when_somebody_is_home() -> None:
         begins = {visit.call.premises_id: visit.arrive_s for visit in made.visits()}
         assert max(begins[n] for n in range(1, 9)) < min(begins[n] for n in range(11, 19))
         assert all(visit.chance == visit.call.chances[visit.arrive_s // HOUR] for visit in made.visits())
+
+
+def test_both_phases_together_keep_the_time_of_the_whole_search() -> None:
+    """Each phase has its share of the seconds, as of the iterations."""
+    search = Search(seconds_max=60.0, polish_share=0.25)
+    assert (search.seconds(polish=False), search.seconds(polish=True)) == (45.0, 15.0)
