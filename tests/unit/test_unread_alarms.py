@@ -34,7 +34,7 @@ def _noted(payload: bytes, gateway: str = "GW-1", kind: str = "events") -> list[
         (event("LD-GW-1", at=_NOW), "GW-9", "leak_alarm", "LD-GW-1"),
         (event("LD-GW-1", at=_LONG_AGO), "GW-1", "leak_alarm", "LD-GW-1"),
         (event("LD-GW-1", at=_NOW + timedelta(days=30), event="co_alarm"), "GW-1", "co_alarm", "LD-GW-1"),
-        (b'{"device": "LD-GW-1", "event": "leak_alarm", "state": "raised", "level": 2}', "GW-1", "leak_alarm", "LD-GW-1"),
+        (b'{"device": "LD-7", "event": "leak_alarm", "state": "raised", "level": 2}', "GW-1", "leak_alarm", "LD-7"),
         (b'{"device": "LD-GW-1", "event": "leak_alarm", "state": "on"', "GW-1", "leak_alarm", "LD-GW-1"),
         (b'{"device": "LD-GW-1", "event": "gas!", "state": "raised"}', "GW-1", "unknown", "LD-GW-1"),
         (b"\x00\xff\x01", "GW-1", "unknown", None),
