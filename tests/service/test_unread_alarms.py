@@ -44,7 +44,8 @@ async def _alerts(pool: asyncpg.Pool) -> list[asyncpg.Record]:
     async with pool.acquire() as conn:
         await conn.execute(*queries["add_cursors"].bind(stream="events"))
     await passes.events_pass(pool, CATALOG, "D01", NOW, 500)
-    return await pool.fetch("SELECT * FROM alert WHERE rule_id = 'alarm_unread' ORDER BY subject")
+    rows: list[asyncpg.Record] = await pool.fetch("SELECT * FROM alert WHERE rule_id = 'alarm_unread' ORDER BY subject")
+    return rows
 
 
 async def test_an_alarm_of_an_impossible_time_is_an_alert_of_its_home(
@@ -93,7 +94,7 @@ async def test_after_it_was_closed_the_next_one_is_a_new_episode(
     await _publish(conn, town, rubbish)
     (alert,) = await _alerts(pool)
     await conn.execute("UPDATE alert SET state = 'dismissed', closed_at = now() WHERE alert_id = $1", alert["alert_id"])
-    await conn.execute("UPDATE alert SET last_at = last_at - interval '1 hour'")
+    await conn.execute("UPDATE alert SET first_at = first_at - interval '1 h', last_at = last_at - interval '1 h'")
     await _publish(conn, town, rubbish)
     assert sorted(row["state"] for row in await _alerts(pool)) == ["dismissed", "open"]
 
