@@ -116,6 +116,7 @@ async def settle_hazards(
             await _add(conn, door, told, catalogue, found_on, received_at)
         else:
             await _correct(conn, told.hazard_id, told, catalogue, found_on, received_at)
+    await conn.execute(*queries["void_rectifications"].bind(premises_id=door, received_at=received_at))
     await conn.execute(*queries["settle_recheck_days"].bind(premises_id=door))
 
 

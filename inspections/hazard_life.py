@@ -62,7 +62,10 @@ class AskedHazardStep:
 
 
 def take_hazard_step(hazard: HazardLife, asked: AskedHazardStep, now: datetime) -> HazardLife:
-    """The hazard after a step; the first notice, cut and rectification stay. Raises WrongHazardStep."""
+    """The hazard after a step; the first notice and rectification stay. Raises WrongHazardStep.
+
+    A rectification holds until the supply is cut again, or a visit sees the hazard again.
+    """
     if asked.at < hazard.found_at:
         raise WrongHazardStep("at", f"lies before the hazard was found, {hazard.found_at.isoformat()}")
     if asked.at > now + _AHEAD_MAX:
@@ -81,7 +84,7 @@ def take_hazard_step(hazard: HazardLife, asked: AskedHazardStep, now: datetime) 
         case "cut":
             if asked.command_id is None:
                 _needs(asked.note, "note", "a cut without a valve command says who closed what by hand")
-            return replace(hazard, cut_at=asked.at, cut_command_id=asked.command_id, restored_at=None)
+            return _cut(hazard, asked)
         case "restore":
             return _restored(hazard, asked)
         case "rectify":
@@ -90,6 +93,16 @@ def take_hazard_step(hazard: HazardLife, asked: AskedHazardStep, now: datetime) 
             return replace(hazard, rectified_at=hazard.rectified_at or asked.at, rectified_by=asked.by)
         case "close":
             return _closed(hazard, asked)
+
+
+def _cut(hazard: HazardLife, asked: AskedHazardStep) -> HazardLife:
+    """A cut after it was put right says that it was not: gas comes back after the next rectification only."""
+    if hazard.cut_at is not None and asked.at < hazard.cut_at:
+        return hazard  # told late: the newest cut counts
+    cut = replace(hazard, cut_at=asked.at, cut_command_id=asked.command_id, restored_at=None)
+    if hazard.rectified_at is None or asked.at < hazard.rectified_at:
+        return cut
+    return replace(cut, rectified_at=None, rectified_by=None)
 
 
 def _notified(hazard: HazardLife, asked: AskedHazardStep) -> HazardLife:

@@ -141,11 +141,11 @@ class HazardRoutes:
         return answer
 
     async def step(self, hazard_id: int, body: HazardStepBody, actor: Actor) -> WholeHazardAnswer:
-        """Take a step of a hazard's life; an inspector those of hazards of own visits."""
+        """Take a step of a hazard's life; an inspector those of hazards of doors he was sent to."""
         now = datetime.now(UTC)
         asked = AskedHazardStep(**body.model_dump())
         async with self._pool.acquire() as conn, conn.transaction():
-            hazard = await lock_hazard(conn, hazard_id, actor)
+            hazard = await lock_hazard(conn, hazard_id, actor, local_day(now, self._params.zone))
             try:
                 await _check_command(conn, asked.command_id, hazard_id)
                 after = take_hazard_step(hazard, asked, now)

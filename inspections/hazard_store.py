@@ -1,7 +1,7 @@
 """The life of hazards in SQL; every function joins the caller's transaction."""
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -16,11 +16,12 @@ _FIELDS = tuple(one.name for one in fields(HazardLife))
 _CHANGES = tuple(name for name in _FIELDS if name not in {"grade", "found_at", "due_on"})
 
 
-async def lock_hazard(conn: asyncpg.Connection, hazard_id: int, actor: Actor) -> HazardLife:
-    """A hazard of the caller's areas, for an inspector of own visits, locked; raises NotFound."""
-    row = await conn.fetchrow(*queries["lock_hazard"].bind(hazard_id=hazard_id))
+async def lock_hazard(conn: asyncpg.Connection, hazard_id: int, actor: Actor, today: date) -> HazardLife:
+    """A hazard of the caller's areas, for an inspector of doors he was sent to, locked; raises NotFound."""
+    bound = queries["lock_hazard"].bind(hazard_id=hazard_id, inspector=actor.inspector_code, today=today)
+    row = await conn.fetchrow(*bound)
     stranger = row is None or not actor.covers(row["area"])
-    if stranger or (actor.role == "inspector" and actor.inspector_code != row["inspector"]):
+    if stranger or (actor.role == "inspector" and not row["at_door"]):
         raise NotFound(f"hazard {hazard_id} does not exist")
     return HazardLife(**{name: row[name] for name in _FIELDS})
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from inspections.balance import balance
+from inspections.emergency import send_first
 from inspections.explain import explain_omissions
 from inspections.greedy import greedy_routes
 from inspections.hours import prefer_hours
@@ -112,6 +113,7 @@ def finish(ground: Ground, planned: Sequence[Route], solver: str, seed: int, loa
     """Routes in real clock time, with all that must be and all that still fits; every call ends somewhere."""
     settled = [settle(ground, position, route) for position, route in enumerate(planned)]
     routes, timed = [route for route, _ in settled], [times for _, times in settled]
+    send_first(ground, routes, timed)
     serve_musts(ground, routes, timed)
     fill(ground, routes, timed)
     widen(ground, routes)

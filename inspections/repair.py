@@ -7,23 +7,20 @@ repair and a warm start move two and keep more priority than anything else withi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from inspections.emergency import NEVER_S, go_first
 from inspections.explain import explain_omissions
-from inspections.insertion import Route, able, insert_anywhere, lost, promises, settle
+from inspections.insertion import Route, insert_anywhere, lost, settle
 from inspections.model import Call, Day, Plan, Window
 from inspections.planner import fill, left_out, serve_musts
 from inspections.routing import Search, solve
-from inspections.timetable import Ground, Timed, time_route, to_roster
+from inspections.timetable import Ground, Timed, to_roster
 
 SOLVER = "repair"
-_PROMISE_S = 1800  # breaking a promise is taken for an alarm when it brings somebody there half an hour sooner
-_WORTH_S = 2  # and a point of worth when it brings somebody there two seconds sooner
-_SLACK_S = 60
 _MOVE_WORTH = 5.0  # what the search must gain for each door that changes inspector
 _PLANNED_PRIORITY = 10  # a door that is planned already counts for more than one that waits: its people were told
 _REOPENED = 6
 _LEFT_SEARCHED = 40
 _HALF_HOUR_S = 1800
-_NEVER_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ def repair(wanted: Wanted, search: Search, seed: int) -> Repaired:
     routes, timed = [route for route, _ in settled], [times for _, times in settled]
     sent: set[int] = set()
     for premises_id in wanted.urgent:
-        _go_first(ground, routes, timed, index[premises_id], sent)
+        go_first(ground, routes, timed, index[premises_id], sent)
     serve_musts(ground, routes, timed)
     repromised = _promise_anew(ground, routes, timed)
     fill(ground, routes, timed)
@@ -76,80 +73,12 @@ def _stay(ground: Ground) -> None:
             ground.window_s[number] = (call.window.early_s, call.window.late_s)
 
 
-def _go_first(ground: Ground, routes: list[Route], timed: list[Timed], call: int, sent: set[int]) -> None:
-    """Send whoever is there soonest, right after what is frozen and those `sent` before, at the least loss.
-
-    The call keeps a window that ends when it is to begin: nothing that follows puts a break or a visit before it. When
-    nobody can go it stays where it was.
-    """
-    at_first = next((p for p, route in enumerate(routes) if call in route), None)
-    best: tuple[float, int, Route, Timed] | None = None
-    for position in able(ground, call):
-        found = _soonest(ground, position, [other for other in routes[position] if other != call], call, sent)
-        if found is None:
-            continue
-        route, times, dropped = found
-        begin = times.begins_s[route.index(call)]
-        cost = begin + _PROMISE_S * promises(ground.calls, dropped) + _WORTH_S * lost(ground.calls, dropped)
-        if best is None or (cost, position) < best[:2]:
-            best = (cost, position, route, times)
-    if best is None:
-        ground.window_s[call] = (0, _NEVER_S)
-        return
-    _, position, routes[position], timed[position] = best
-    ground.window_s[call] = (0, timed[position].begins_s[routes[position].index(call)] + _SLACK_S)
-    sent.add(call)
-    if at_first is not None and at_first != position:
-        routes[at_first].remove(call)
-        shorter = time_route(ground, at_first, routes[at_first])
-        assert shorter is not None, "a shorter route stays walkable"
-        timed[at_first] = shorter
-
-
-def _soonest(
-    ground: Ground, position: int, route: Sequence[int], call: int, sent: set[int]
-) -> tuple[Route, Timed, list[int]] | None:
-    """The call as early as it goes: before the break if the break can wait, else after it."""
-    inspector = ground.day.inspectors[position]
-    head = next((n for n, other in enumerate(route) if other not in sent), len(route))
-    ahead = time_route(ground, position, route[:head])
-    if ahead is None:
-        return None
-    place = ground.place[route[head - 1]] if head else ground.station[position]
-    free_s = ahead.begins_s[-1] + ground.service_s[route[head - 1]] if head else inspector.shift_start_s
-    there_s = free_s + ground.leg(place, ground.place[call])
-    for wait_s in (_SLACK_S, _SLACK_S + inspector.break_s + inspector.break_before_s):
-        ground.window_s[call] = (0, there_s + wait_s)
-        found = _first(ground, position, route, call, head)
-        if found:
-            return found
-    return None
-
-
-def _first(
-    ground: Ground, position: int, route: Sequence[int], call: int, head: int
-) -> tuple[Route, Timed, list[int]] | None:
-    """The route with the call after its head, without the least that must go for it; None when that is not enough."""
-    kept = [*route[:head], call, *route[head:]]
-    dropped: list[int] = []
-    while True:
-        times = time_route(ground, position, kept)
-        if times:
-            return kept, times, dropped
-        victims = [index for index in kept[head + 1 :] if not ground.calls[index].mandatory]
-        if not victims:
-            return None
-        victim = min(victims, key=lambda index: (ground.calls[index].promised, ground.calls[index].worth, index))
-        kept.remove(victim)
-        dropped.append(victim)
-
-
 def _promise_anew(ground: Ground, routes: list[Route], timed: list[Timed]) -> dict[int, Window]:
     """Promised calls that nobody can keep: another time of the day if there is one, the window as long as it was."""
     found = {}
     for call in [index for index in left_out(ground, routes) if ground.calls[index].promised]:
         old = ground.window_s[call]
-        ground.window_s[call] = (0, _NEVER_S)
+        ground.window_s[call] = (0, NEVER_S)
         if insert_anywhere(ground, routes, timed, call):
             begin = next(t.begins_s[r.index(call)] for r, t in zip(routes, timed, strict=True) if call in r)
             early = begin // _HALF_HOUR_S * _HALF_HOUR_S
@@ -205,7 +134,7 @@ def _favoured(ground: Ground, call: int, *, planned: bool) -> Call:
 
 def _window(ground: Ground, call: int) -> Window | None:
     early, late = ground.window_s[call]
-    return Window(early, late) if late < _NEVER_S else None
+    return Window(early, late) if late < NEVER_S else None
 
 
 def _nearest(ground: Ground, routes: Sequence[Route], before: Sequence[Route], wanted: Wanted) -> list[int]:

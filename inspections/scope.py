@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from inspections.change_effect import Before
+from inspections.emergency import is_emergency
 from inspections.model import Call, Day, Point
 from inspections.params import RosterParams
 from inspections.repair import Wanted
@@ -51,11 +52,6 @@ def _urgent(before: Before, calls: Mapping[int, Call], musts: Sequence[Call]) ->
     sent = [p.premises_id for p in known if p.visit.call.mandatory]
     raised = [p.premises_id for p in known if not p.visit.call.mandatory]
     return (*sent, *raised, *(call.premises_id for call in musts if is_emergency(call)))
-
-
-def is_emergency(call: Call) -> bool:
-    """Tell whether somebody is sent at once: a critical alert."""
-    return call.mandatory and any(duty.alert_severity == "critical" for duty in call.duties)
 
 
 def around(

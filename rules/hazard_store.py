@@ -30,7 +30,7 @@ class _Standing:
 async def hazards_found(
     conn: asyncpg.Connection, catalog: Catalog, now: datetime, guard: Guard
 ) -> list[Finding | Cleared]:
-    """Findings about doors with hazards that no alert tells of yet, and the ends of what is made safe."""
+    """Findings about doors with hazards that no alert tells of yet or seen again unsafe, and the ends of what is made safe."""
     rules = catalog.of_kind("hazard_open")
     found: list[Finding | Cleared] = []
     for rule in rules:
@@ -38,7 +38,13 @@ async def hazards_found(
         doors = await _of_doors(conn, [row["premises_id"] for row in await conn.fetch(*query)])
         found += admit(rule, guard.run(rule, partial(hazards.hazard_open, rule, doors.values(), now), []))
     fresh = {(one.rule_id, one.subject) for one in found}
+    by_id = {rule.rule_id: rule for rule in rules}
     for one in await _standing(conn, rules):
+        if hazards.unsafe_again(one.alert, one.hazards) and (one.alert.rule_id, one.alert.subject) not in fresh:
+            rule = by_id[one.alert.rule_id]
+            again = guard.run(rule, partial(hazards.hazard_open, rule, [one.hazards], now), [])
+            found += admit(rule, again)
+            continue
         cleared = hazards.made_safe(one.alert, one.hazards, now)
         if cleared is not None and (cleared.rule_id, cleared.subject) not in fresh:
             found.append(cleared)

@@ -16,7 +16,10 @@ GAS_ESCAPES = "leak"
 
 @dataclass(frozen=True, slots=True)
 class DoorHazard:
-    """A hazard as the alert of its door needs it; `cut_at`: the supply is off since, and was not given back."""
+    """A hazard as the alert of its door needs it.
+
+    `cut_at`: the supply is off since, and was not given back; `seen_at`: when a visit last saw it.
+    """
 
     hazard_id: int
     premises_id: int
@@ -32,6 +35,7 @@ class DoorHazard:
     rectified_at: datetime | None = None
     closed_at: datetime | None = None
     closed_outcome_id: int | None = None
+    seen_at: datetime | None = None
 
     @property
     def is_safe(self) -> bool:
@@ -95,6 +99,16 @@ def made_safe(alert: Alert, hazards: Iterable[DoorHazard], now: datetime) -> Cle
     if not alert.firing or any(not one.is_safe for one in standing):
         return None
     return Cleared(alert.rule_id, alert.subject, now, evidence={"hazards": [_state(one) for one in hazards]})
+
+
+def unsafe_again(alert: Alert, hazards: Iterable[DoorHazard]) -> bool:
+    """Whether a visit has seen a hazard of the door, unsafe, after the alert was made safe."""
+    since = alert.made_safe_at
+    if alert.state != "made_safe" or since is None:
+        return False
+    return any(
+        one.closed_at is None and not one.is_safe and one.seen_at is not None and one.seen_at > since for one in hazards
+    )
 
 
 def followed(

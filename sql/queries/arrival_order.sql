@@ -70,6 +70,22 @@ UPDATE hazard SET found_at = $2, due_on = $3, note = $4, closed_outcome_id = $5,
                   state = CASE WHEN $6::timestamptz IS NULL THEN 'open' ELSE 'closed' END
 WHERE hazard_id = $1;
 
+-- void_rectifications(premises_id, received_at) --
+-- What a visit saw after it was said to be put right is not put right; the timeline says so. The door's hazards are locked.
+WITH seen AS (
+    SELECT h.hazard_id, max(o.at) AS at
+    FROM hazard h
+    JOIN outcome o ON o.premises_id = h.premises_id AND o.at > h.rectified_at
+    CROSS JOIN jsonb_to_recordset(o.found) AS f(code text, grade int)
+    WHERE h.premises_id = $1 AND h.state = 'open' AND f.code = h.code AND f.grade = h.grade
+    GROUP BY h.hazard_id
+), void AS (
+    UPDATE hazard h SET rectified_at = NULL, rectified_by = NULL FROM seen s WHERE h.hazard_id = s.hazard_id
+    RETURNING h.hazard_id, s.at
+)
+INSERT INTO hazard_step (hazard_id, at, recorded_at, step, actor, note, details)
+SELECT hazard_id, at, $2, 'note', 'inspections', 'seen again at the door: it is not put right', '{}' FROM void;
+
 -- end_recheck(hazard_id, outcome_id, received_at) --
 -- What is gone is not re-checked.
 UPDATE duty SET state = 'done', closed_at = $3, outcome_id = $2 WHERE hazard_id = $1 AND kind = 'recheck' AND state = 'open';

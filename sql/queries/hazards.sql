@@ -1,13 +1,15 @@
 -- Statements of the package `inspections`: the life of hazards. Format: see sql/__init__.py.
 
--- lock_hazard(hazard_id) --
--- A hazard with its district and the inspector who found it, locked.
+-- lock_hazard(hazard_id, inspector, today) --
+-- A hazard with its district, locked; `at_door`: this inspector was sent to its door, today or before.
 SELECT h.hazard_id, h.grade, h.state, h.found_at, h.due_on, h.notified_at, h.notified_to, h.notified_how, h.cut_wanted_at,
        h.cut_at, h.cut_command_id, h.restored_at, h.rectified_at, h.rectified_by, h.closed_at, di.code AS area,
-       i.code AS inspector
+       EXISTS (SELECT FROM visit v
+               JOIN visit_version vv ON vv.visit_id = v.visit_id
+               JOIN roster_run ru ON ru.run_id = vv.run_id
+               JOIN inspector i ON i.inspector_id = vv.inspector_id
+               WHERE v.premises_id = h.premises_id AND i.code = $2 AND ru.day <= $3) AS at_door
 FROM hazard h
-JOIN outcome o ON o.outcome_id = h.outcome_id
-JOIN inspector i ON i.inspector_id = o.inspector_id
 JOIN premises p ON p.premises_id = h.premises_id
 JOIN building b ON b.building_id = p.building_id
 JOIN compound c ON c.compound_id = b.compound_id

@@ -17,10 +17,12 @@ WHERE h.state = 'open' AND h.grade <= $2
       WHERE o.outcome_id = h.outcome_id AND l.leak AND l.state NOT IN ('verified', 'dismissed'));
 
 -- door_hazards(premises_ids) --
--- Hazards of doors, open and closed, with who found them.
+-- Hazards of doors, open and closed, with who found them and when a visit last saw them.
 SELECT h.hazard_id, h.premises_id, p.code AS premises, di.code AS area, p.user_class, i.code AS inspector, h.code, h.grade,
        h.found_at, h.due_on, CASE WHEN h.restored_at IS NULL THEN h.cut_at END AS cut_at, h.rectified_at, h.closed_at,
-       h.closed_outcome_id
+       h.closed_outcome_id,
+       (SELECT max(seen.at) FROM outcome seen CROSS JOIN jsonb_to_recordset(seen.found) AS f(code text, grade int)
+        WHERE seen.premises_id = h.premises_id AND f.code = h.code AND f.grade = h.grade) AS seen_at
 FROM hazard h
 JOIN premises p ON p.premises_id = h.premises_id
 JOIN building b ON b.building_id = p.building_id

@@ -10,9 +10,9 @@ from inspections.checker import broken_freezes, broken_rules
 from inspections.model import Call, Day, Inspector, Plan
 from inspections.params import RosterParams
 from inspections.planner import plan
+from inspections.emergency import is_emergency
 from inspections.repair import Repaired, Wanted, repair
 from inspections.routing import Search
-from inspections.scope import is_emergency
 from inspections.standing import Placed, RunningRoster, Standing, idle, stand
 from tests.bench.inspections_days import district_day
 

@@ -168,6 +168,22 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
     assert (await call("GET", "/hazards/999"))[0] == 404
 
 
+async def test_whoever_rechecks_may_cut(call: Call, conn: asyncpg.Connection) -> None:
+    """A hazard that somebody else found is a stranger's until the door is on one's own roster, today or before."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=3), inspector="I-2")
+    found = report("hazard_found", days_ago=2, hazards=[{"code": "leak"}])
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=found)
+    path = f"/hazards/{receipt['hazards'][0]['hazard_id']}/steps"
+    cut = {"step": "cut", "note": "valve closed by hand", "at": NOW.isoformat()}
+    assert (await call("POST", path, as_="ines", json=cut))[0] == 404
+    recheck = await conn.fetchval("SELECT duty_id FROM duty WHERE kind = 'recheck'")
+    await plan_visit(conn, "H-001", NOW + timedelta(days=2), recheck)
+    assert (await call("POST", path, as_="ines", json=cut))[0] == 404
+    await plan_visit(conn, "H-001", NOW - timedelta(hours=1), recheck)
+    status, answer = await call("POST", path, as_="ines", json=cut)
+    assert (status, answer["timeline"][-1]["actor"]) == (200, "ines")
+
+
 async def test_residents_behind_our_proxy_are_told_apart(pool: asyncpg.Pool) -> None:
     """Through a proxy that is named each resident has calls of the own; one token has few, from wherever."""
     params = HttpParams.model_validate(

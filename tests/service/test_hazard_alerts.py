@@ -54,7 +54,7 @@ async def step(conn: asyncpg.Connection, step: HazardStep, minute: float) -> Non
     hazard_id = await conn.fetchval("SELECT max(hazard_id) FROM hazard WHERE grade = 1")
     asked = AskedHazardStep(step, at, note="closed at the riser", by="a fitter")
     async with conn.transaction():
-        after = take_hazard_step(await hazard_store.lock_hazard(conn, hazard_id, OFFICER), asked, at)
+        after = take_hazard_step(await hazard_store.lock_hazard(conn, hazard_id, OFFICER, at.date()), asked, at)
         await hazard_store.save_step(conn, after, asked, "olga", at, ZoneInfo("Asia/Shanghai"))
 
 
@@ -96,6 +96,31 @@ async def test_from_the_report_to_the_recheck(pool: asyncpg.Pool, town: asyncpg.
     evidence = await town.fetchval("SELECT evidence FROM alert_step ORDER BY step_id DESC LIMIT 1")
     assert [one["outcome_id"] for one in evidence["hazards"]] == [outcome_id]
     assert await timeline(town) == ["raised", "found_at_the_door", "cleared", "supply_cut", "hazards_closed"]
+
+
+async def test_what_the_recheck_sees_again_is_not_put_right(pool: asyncpg.Pool, town: asyncpg.Connection) -> None:
+    """Said to be put right, gas given back, seen again: not put right, unsafe again and paged; put right anew, safe."""
+    await report(town, "hazard_found", "leak", minute=0)
+    await look(pool, 1)
+    for name, minute in (("cut", 2), ("rectify", 3), ("restore", 4)):
+        await step(town, name, minute)
+    await look(pool, 5)
+    assert (await alert_now(town))["state"] == "made_safe"
+    recheck = await town.fetchval("SELECT duty_id FROM duty WHERE kind = 'recheck'")
+    await report(town, "hazard_found", "leak", minute=60, duty_id=recheck)
+    row = await town.fetchrow("SELECT state, rectified_at, rectified_by FROM hazard")
+    assert tuple(row) == ("open", None, None)
+    assert await town.fetchval("SELECT note FROM hazard_step ORDER BY step_id DESC LIMIT 1") == (
+        "seen again at the door: it is not put right"
+    )
+    await look(pool, 61)
+    await look(pool, 62)
+    row = await alert_now(town)
+    assert (row["state"], row["severity"], row["episode"], row["due_stage"]) == ("open", "critical", 1, "acknowledged")
+    assert await town.fetchval("SELECT count(*) FROM page WHERE purpose = 'raised'") == 2
+    await step(town, "rectify", 70)
+    await look(pool, 71)
+    assert (await alert_now(town))["state"] == "made_safe"
 
 
 async def test_an_open_hazard_is_not_verified_by_a_measurement(pool: asyncpg.Pool, town: asyncpg.Connection) -> None:

@@ -75,9 +75,11 @@ def calls(draw: st.DrawFn, number: int) -> Call:
     promised = window is not None and not mandatory and draw(st.booleans())
     chance = 1.0 if mandatory or promised else draw(st.sampled_from([1.0, 0.7, 0.3]))
     expected_s = expected_service_s(work_s, chance, Overbooking())
+    severity = draw(st.sampled_from(["critical", "major"])) if mandatory else None
     return call(
         number,
         building,
+        duties=(duty(number, mandatory=mandatory, alert_severity=severity),),
         area=draw(st.sampled_from(["D01", "D01", "D02", "D09"])),
         skills=frozenset(skills),
         priority=draw(st.integers(0, 60)),

@@ -57,6 +57,19 @@ def test_gas_comes_back_after_rectification_only() -> None:
     assert take_hazard_step(mended, step("restore", 6), NOW).restored_at == FOUND + timedelta(hours=6)
 
 
+def test_a_cut_after_the_rectification_needs_another_one() -> None:
+    """Who cuts again says that it was not put right; a cut told late, made before, does not."""
+    cut = take_hazard_step(LEAK, step("cut", note="sealed"), NOW)
+    mended = take_hazard_step(cut, step("rectify", 5, by="Mr Li", note="new hose"), NOW)
+    assert take_hazard_step(mended, step("cut", 4, note="told late"), NOW).rectified_by == "Mr Li"
+    again = take_hazard_step(mended, step("cut", 5, note="sealed again"), NOW)
+    with pytest.raises(WrongHazardStep, match="before the hazard is rectified"):
+        take_hazard_step(again, step("restore", 6), NOW)
+    after = take_hazard_step(again, step("rectify", 7, by="a fitter", note="new tap"), NOW)
+    assert take_hazard_step(after, step("restore", 8), NOW).rectified_by == "a fitter"
+    assert take_hazard_step(again, step("cut", 2, note="told late"), NOW) == again
+
+
 @pytest.mark.parametrize(
     ("changes", "hours", "expected"),
     [

@@ -15,7 +15,7 @@ from inspections.planner import plan, plan_greedily
 from inspections.routing import Search, make_blocks
 from inspections.stations import parts
 from inspections.timetable import Ground
-from tests.unit.inspections_days import HOUR, call, day, days, inspector
+from tests.unit.inspections_days import HOUR, call, day, days, duty, inspector
 
 QUICK = Search(iterations_per_call=1, iterations_min=20)
 POLISHED = Search(iterations_per_call=1, iterations_min=40, polish_share=0.5)
@@ -46,6 +46,23 @@ def test_mandatory_door_far_away_displaces_what_weighs_more_together() -> None:
     made = plan(day([*near, far]), QUICK, 1)
     assert 99 in [visit.call.premises_id for visit in made.visits()]
     assert {omission.constraint for omission in made.omissions} == {"crowded_out"}
+
+
+def test_an_emergency_comes_before_whatever_else_is_on_the_way() -> None:
+    """A critical alert far out and a smell of gas are the first visits of the day, whatever lies on the way there."""
+    near = [call(n, 1 + n % 5, priority=30) for n in range(1, 40)]
+    alarm = call(
+        98, 30, mandatory=True, duties=(duty(98, kind="alert", mandatory=True, alert_severity="critical"),)
+    )
+    smell = call(99, 20, mandatory=True, duties=(duty(99, kind="request", mandatory=True),))
+    routine = call(97, 10, mandatory=True, duties=(duty(97, kind="alert", mandatory=True, alert_severity="major"),))
+    whole = day([*near, alarm, smell, routine], [inspector(1), inspector(2, shift_start_s=9 * HOUR)])
+    for made in (plan(whole, QUICK, 1), plan(whole, POLISHED, 1), plan_greedily(whole, 1)):
+        assert broken_rules(whole, made) == []
+        assert {97, 98, 99} <= {visit.call.premises_id for visit in made.visits()}
+        for roster in made.rosters:
+            urgent = [visit.call.premises_id in {98, 99} for visit in roster.visits]
+            assert urgent == sorted(urgent, reverse=True)
 
 
 def test_nothing_worth_doing_is_left_when_there_is_time() -> None:
