@@ -46,11 +46,28 @@ def advise(
     kind = "weekends" if time.weekend else "working days"
     seen = ", ".join(f"{moment:%a %d %b %H:%M}" for moment in tried)
     reason = (
-        f"attempt {len(tried) + 1}: nobody opened on {seen}; {day:%a %Y-%m-%d} is the first day worked on another "
+        f"attempt {len(tried) + 1}: nobody got in on {seen}; {day:%a %Y-%m-%d} is the first day worked on another "
         f"weekday, and of the times not tried last {time.from_hour}:00-{time.to_hour}:00 has the best chance on "
         f"{kind} ({time.chance:.0%})"
     )
     return NextAttempt(day, time.from_hour, time.to_hour, time.chance, reason)
+
+
+def advise_must(
+    advice: NextAttempt, tried: Sequence[datetime], best: Sequence[BestTime], must_on: date
+) -> NextAttempt:
+    """The advice for a door that something mandatory sends to, from `must_on` on: it waits for no better day."""
+    if advice.not_before <= must_on:
+        return advice
+    time = next((one for one in best if one.weekend == (must_on.weekday() >= 5)), None)
+    seen = ", ".join(f"{moment:%a %d %b %H:%M}" for moment in tried)
+    reason = (
+        f"attempt {len(tried) + 1}: nobody got in on {seen}; the visit is mandatory and waits for no better day: "
+        f"again from {must_on:%a %Y-%m-%d}"
+    )
+    if time is None:
+        return replace(advice, not_before=must_on, reason=reason)
+    return NextAttempt(must_on, time.from_hour, time.to_hour, time.chance, reason)
 
 
 def put_off(decision: Decision, duties: Sequence[Duty], advice: NextAttempt | None) -> Decision:

@@ -20,7 +20,7 @@ from inspections.hazards import HazardCatalogue, load_hazards
 from inspections.model import Duty, Result
 from inspections.outcomes import Decision, Finding, InvalidOutcome, check_report, decide
 from inspections.params import RosterParams
-from inspections.trying_again import advice_for, settle_put_off
+from inspections.trying_again import advice_for, settle_put_off, told_advice
 from inspections.wallclock import local_day
 from sql import audit
 from sql.actor import Actor
@@ -209,5 +209,7 @@ async def _try_again(
 ) -> tuple[Decision, _Follow]:
     """Nobody got in: another time of day and weekday."""
     earlier = await store.tried_in_a_row(conn, visit.premises_id, at)
-    advice = await advice_for(conn, visit, [*earlier, at, *later], decision, cycles, params, rates)
-    return put_off(decision, duties, advice), replace(follow, attempt=len(earlier) + 1, advice=advice)
+    tried = [*earlier, at, *later]
+    advice = await advice_for(conn, visit, tried, decision, cycles, params, rates)
+    told = await told_advice(conn, visit, tried, advice, decision, duties, params, rates)
+    return put_off(decision, duties, advice), replace(follow, attempt=len(earlier) + 1, advice=told)

@@ -7,8 +7,8 @@ from datetime import date, datetime
 import asyncpg
 
 from inspections import outcome_store as store
-from inspections.access_rates import AccessRates
-from inspections.attempts import NextAttempt, advise, put_off
+from inspections.access_rates import AccessRates, BestTime
+from inspections.attempts import NextAttempt, advise, advise_must, put_off
 from inspections.cycle import Cycles
 from inspections.hazards import HazardCatalogue
 from inspections.model import Duty
@@ -31,11 +31,36 @@ async def advice_for(
     waiting: list[date] = [retry.not_before for retry in decision.retries if retry.attempt]
     if not waiting:
         return None
-    from_hour, to_hour = await store.shift_hours(conn)
-    learned = rates or AccessRates()
-    best = learned.best_times(visit.user_class, visit.area, len(tried), from_hour=from_hour, to_hour=to_hour)
+    best = await _best_times(conn, visit, len(tried), rates)
     shown = [moment.astimezone(params.zone) for moment in tried]
     return advise(cycles.no_access, shown, best, max(waiting), params.campaign.calendar)
+
+
+async def told_advice(
+    conn: asyncpg.Connection,
+    visit: store.PlannedVisit,
+    tried: Sequence[datetime],
+    advice: NextAttempt | None,
+    decision: Decision,
+    duties: Sequence[Duty],
+    params: RosterParams,
+    rates: AccessRates | None,
+) -> NextAttempt | None:
+    """The advice as the receipt tells it: what is mandatory is tried sooner than what may wait."""
+    mandatory = {duty.duty_id for duty in duties if duty.mandatory}
+    must_on = min((one.not_before for one in decision.retries if one.duty_id in mandatory), default=None)
+    if advice is None or must_on is None:
+        return advice
+    best = await _best_times(conn, visit, len(tried), rates)
+    return advise_must(advice, [moment.astimezone(params.zone) for moment in tried], best, must_on)
+
+
+async def _best_times(
+    conn: asyncpg.Connection, visit: store.PlannedVisit, attempts: int, rates: AccessRates | None
+) -> Sequence[BestTime]:
+    from_hour, to_hour = await store.shift_hours(conn)
+    learned = rates or AccessRates()
+    return learned.best_times(visit.user_class, visit.area, attempts, from_hour=from_hour, to_hour=to_hour)
 
 
 async def settle_put_off(

@@ -242,16 +242,23 @@ GROUP BY i.inspector_id
 ORDER BY i.code;
 
 -- plannable_duties(day, due_by, at, limit_rows, day_from, day_to) --
--- Open duties that a visit on this day could satisfy: due by `due_by` or mandatory, not put off, not promised for another
--- day still to come (nor is anything else of that door due before it, unless mandatory), and not on a visit still ahead in
--- the roster in force of an earlier day. Those somebody waits for first, then the oldest due.
+-- Open duties that a visit on this day could satisfy: due by `due_by` or mandatory, not put off (unless somebody goes to that
+-- door anyway), not promised for another day still to come (nor is anything else of that door due before it, unless
+-- mandatory), and not on a visit still ahead in the roster in force of an earlier day. Those somebody waits for first, then
+-- the oldest due.
 SELECT d.duty_id, d.premises_id, d.kind, d.due_on, d.not_before, d.mandatory, d.reason, d.attempts, d.last_attempt_at,
        d.alert_id, a.rule_id AS alert_rule, a.severity AS alert_severity, d.hazard_id, h.code AS hazard_code,
        h.grade AS hazard_grade, d.promised_from, d.promised_to
 FROM duty d
 LEFT JOIN alert a ON a.alert_id = d.alert_id
 LEFT JOIN hazard h ON h.hazard_id = d.hazard_id
-WHERE d.state = 'open' AND (d.due_on <= $2 OR d.mandatory) AND (d.not_before IS NULL OR d.not_before <= $1)
+WHERE d.state = 'open' AND (d.due_on <= $2 OR d.mandatory)
+  AND (d.not_before IS NULL OR d.not_before <= $1
+       OR d.kind IN ('periodic', 'request') AND EXISTS (
+           SELECT FROM duty o
+           WHERE o.premises_id = d.premises_id AND o.state = 'open' AND o.duty_id <> d.duty_id
+             AND (o.due_on <= $2 OR o.mandatory) AND (o.not_before IS NULL OR o.not_before <= $1)
+             AND (o.promised_from IS NULL OR (o.promised_from >= $5 AND o.promised_from < $6))))
   AND (d.promised_from IS NULL OR (d.promised_from >= $5 AND d.promised_from < $6) OR d.promised_to < $3)
   AND (d.mandatory OR NOT EXISTS (
       SELECT FROM duty p

@@ -58,20 +58,28 @@ ORDER BY ro.inspector_id, v.position;
 
 -- duties_of_running_day(run_id, day, at, day_from, day_to) --
 -- Open duties that a change of a running day has to do with: of its visits, of the doors it left out, mandatory ones that
--- are due, and those promised for the day; none that is put off, or promised for another day still to come.
+-- are due, those promised for the day, and what else is due where somebody must go; none that is put off, also by a visit of
+-- this day (unless somebody must go to that door), or promised for another day still to come.
 SELECT d.duty_id, d.premises_id, d.kind, d.due_on, d.not_before, d.mandatory, d.reason, d.attempts, d.last_attempt_at,
        d.alert_id, a.rule_id AS alert_rule, a.severity AS alert_severity, d.hazard_id, h.code AS hazard_code,
        h.grade AS hazard_grade, d.promised_from, d.promised_to
 FROM duty d
 LEFT JOIN alert a ON a.alert_id = d.alert_id
 LEFT JOIN hazard h ON h.hazard_id = d.hazard_id
+CROSS JOIN LATERAL (
+    SELECT d.kind IN ('periodic', 'request') AND d.due_on <= $2 AND EXISTS (
+        SELECT FROM duty o WHERE o.premises_id = d.premises_id AND o.state = 'open' AND o.mandatory AND o.due_on <= $2
+                             AND o.duty_id <> d.duty_id AND (o.not_before IS NULL OR o.not_before <= $2)) AS anyway
+) merged
 WHERE d.state = 'open'
   AND (EXISTS (SELECT FROM visit_duty vd JOIN visit v ON v.visit_id = vd.visit_id JOIN roster ro ON ro.roster_id = v.roster_id
-               WHERE vd.duty_id = d.duty_id AND ro.run_id = $1)
-       OR ((d.not_before IS NULL OR d.not_before <= $2)
+               WHERE vd.duty_id = d.duty_id AND ro.run_id = $1
+                 AND (d.not_before IS NULL OR d.not_before <= $2
+                      OR NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id)))
+       OR ((d.not_before IS NULL OR d.not_before <= $2 OR merged.anyway)
            AND (d.promised_from IS NULL OR (d.promised_from >= $4 AND d.promised_from < $5) OR d.promised_to < $3)
            AND (EXISTS (SELECT FROM omission om WHERE om.run_id = $1 AND om.premises_id = d.premises_id)
-                OR (d.mandatory AND d.due_on <= $2)
+                OR (d.mandatory AND d.due_on <= $2) OR merged.anyway
                 OR (d.promised_from >= $4 AND d.promised_from < $5))
            AND NOT EXISTS (
                SELECT FROM visit_duty vd

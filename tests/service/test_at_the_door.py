@@ -83,7 +83,7 @@ async def test_the_third_closed_door_is_a_case(call: Call, conn: asyncpg.Connect
         _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=body)
         follow = receipt["follow_up"]
         assert (follow["attempt"], len(follow["case_ids"])) == (number, int(number == 3))
-        assert follow["next_attempt"]["reason"].startswith(f"attempt {number + 1}: nobody opened on ")
+        assert follow["next_attempt"]["reason"].startswith(f"attempt {number + 1}: nobody got in on ")
     assert await conn.fetchval("SELECT attempts FROM duty WHERE duty_id = $1", duty_id) == 3
     visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=10), duty_id)
     _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=report("refused"))

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -21,6 +22,7 @@ from inspections.changing import Changed, change_day
 from inspections.day_routes import RosterDayRoutes
 from inspections.planning import plan_day
 from inspections.promises import promises_of_duty
+from inspections.reporting import report_outcome
 from inspections.scheduler import Schedule
 from inspections.store import newest_run
 from inspections.upkeep import keep_alert_duties
@@ -32,6 +34,7 @@ from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, raise_alert, s
 TEN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)  # 10:00 in the city
 DAY = TOMORROW
 CONSOLE = Actor("console", "administrator")
+OFFICER = Actor("olga", "officer")
 LONG = PARAMS.model_copy(update={"household_min": 25, "change_iterations": 50})  # twenty homes fill a day
 
 
@@ -107,6 +110,52 @@ async def test_planned_door_with_an_alarm_is_next_and_stays_next(pool: asyncpg.P
     assert brought < TEN + timedelta(minutes=45)
     await change_day(pool, DAY, Ill(kind="ill", inspector="I-2"), LONG, TEN + timedelta(seconds=30))
     assert await conn.fetchval(begin, last["visit_id"]) <= brought + timedelta(minutes=1)
+
+
+async def nobody_home(conn: asyncpg.Connection, visit_id: int, at: datetime) -> dict[str, Any]:
+    """A visit that did not get in, reported at once; returns what its receipt says beside."""
+    async with conn.transaction():
+        receipt = await report_outcome(
+            conn, visit_id, uuid4(), "no_access", at, [], None, {"visit": visit_id}, LONG, OFFICER, at
+        )
+    return dict(receipt["follow_up"])
+
+
+async def test_a_door_that_did_not_open_waits_for_its_day(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """Nobody opened in the morning: no change of the day sends anybody there again, for an alarm neither."""
+    await planned(pool, conn, homes=10)
+    await alarm(pool, conn, "H-001", TEN - timedelta(minutes=90))
+    for code in ("H-001", "H-002"):
+        visit_id = await visit_of(conn, code)
+        assert visit_id is not None
+        await conn.execute("UPDATE visit SET arrive_at = $2, leave_at = $2 WHERE visit_id = $1", visit_id, TEN)
+        told = await nobody_home(conn, visit_id, TEN)
+        day = DAY + timedelta(days=1)  # an alarm; what may wait is tried on another weekday, after three days
+        assert (told["next_attempt"]["not_before"] == day.isoformat()) == (code == "H-001")
+    await change_day(pool, DAY, Replan(kind="replan"), LONG, TEN + timedelta(minutes=1))
+    again = await conn.fetchval(
+        """SELECT count(*) FROM visit v JOIN roster USING (roster_id) JOIN premises p USING (premises_id)
+           WHERE run_id = (SELECT max(run_id) FROM roster_run) AND p.code IN ('H-001', 'H-002')"""
+    )
+    assert again == 2
+
+
+async def test_what_waits_is_done_where_somebody_must_go(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """An inspection put off after a closed door is part of the visit that an alarm brings there, this day or the next."""
+    await planned(pool, conn, homes=10)
+    visit_id = await visit_of(conn, "H-001")
+    assert visit_id is not None
+    await conn.execute("UPDATE visit SET arrive_at = $2, leave_at = $2 WHERE visit_id = $1", visit_id, TEN)
+    await nobody_home(conn, visit_id, TEN)
+    await alarm(pool, conn, "H-001", TEN + timedelta(minutes=5))
+    kinds = """SELECT array_agg(d.kind ORDER BY d.kind) FROM visit_duty JOIN duty d USING (duty_id) WHERE visit_id = $1"""
+    emergency = await conn.fetchval("SELECT max(visit_id) FROM visit")
+    assert emergency != visit_id
+    assert await conn.fetchval(kinds, emergency) == ["alert", "periodic"]
+    await nobody_home(conn, emergency, TEN + timedelta(hours=1))
+    await plan_day(pool, DAY + timedelta(days=1), LONG, TEN + timedelta(hours=9))
+    tomorrow = await visit_of(conn, "H-001", DAY + timedelta(days=1))
+    assert await conn.fetchval(kinds, tomorrow) == ["alert", "periodic"]
 
 
 async def test_the_service_sends_somebody_by_itself(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:

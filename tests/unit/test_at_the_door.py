@@ -104,7 +104,7 @@ def test_the_next_attempt_is_at_another_time_on_another_weekday() -> None:
     advice = advise(RULES, tried, best, date(2026, 11, 27))
     assert advice is not None
     assert (advice.not_before, advice.from_hour, advice.to_hour) == (date(2026, 11, 28), 14, 16)  # Saturday
-    assert advice.reason.startswith("attempt 3: nobody opened on Fri 20 Nov 10:00, Tue 24 Nov 09:00")
+    assert advice.reason.startswith("attempt 3: nobody got in on Fri 20 Nov 10:00, Tue 24 Nov 09:00")
 
 
 def test_the_next_attempt_is_on_a_day_that_is_worked() -> None:
