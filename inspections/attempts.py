@@ -53,9 +53,7 @@ def advise(
     return NextAttempt(day, time.from_hour, time.to_hour, time.chance, reason)
 
 
-def advise_must(
-    advice: NextAttempt, tried: Sequence[datetime], best: Sequence[BestTime], must_on: date
-) -> NextAttempt:
+def advise_must(advice: NextAttempt, tried: Sequence[datetime], best: Sequence[BestTime], must_on: date) -> NextAttempt:
     """The advice for a door that something mandatory sends to, from `must_on` on: it waits for no better day."""
     if advice.not_before <= must_on:
         return advice

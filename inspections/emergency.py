@@ -17,9 +17,7 @@ _SLACK_S = 60
 
 def is_emergency(call: Call) -> bool:
     """Tell whether somebody is sent at once: a critical alert, or a mandatory request (a smell of gas)."""
-    return any(
-        duty.mandatory and (duty.alert_severity == "critical" or duty.kind == "request") for duty in call.duties
-    )
+    return any(duty.mandatory and (duty.alert_severity == "critical" or duty.kind == "request") for duty in call.duties)
 
 
 def send_first(ground: Ground, routes: list[Route], timed: list[Timed]) -> None:

@@ -119,6 +119,7 @@ class RequestStepBody(Shape):
     note: Text | None = None
     owner: Name | None = None
     rating: int | None = Field(None, ge=1, le=5)
+    premises: str | None = Field(None, max_length=64, description="door: the door that it is about.")
 
 
 class FiguresQuery(Shape):

@@ -25,15 +25,15 @@ from inspections.request_answers import (
     read_cursor,
     write_cursor,
 )
+from inspections.request_visits import Wanted, name_door, open_visit, refuse_unvisited
 from inspections.requests import AskedStep, Category, WrongRequestStep, deadlines, load_requests, take_step
-from inspections.wallclock import local_day
 from sql import audit, queries
 from sql.actor import INSPECTIONS, Actor
 from sql.errors import Conflict, NotFound
 
 Route = tuple[str, str, frozenset[str], Callable[..., Awaitable[Any]]]
 _OFFICE = frozenset({"officer", "administrator"})
-_NO_DOOR = "no door is named, so no visit is planned: send somebody, and record it anew for the door once it is known"
+_NO_DOOR = "no door is named, so no visit is planned: send somebody, and name the door (step door) once it is known"
 
 
 class RequestRoutes:
@@ -103,35 +103,13 @@ class RequestRoutes:
             return await _repeated(conn, body, said)
         await store.add_request_step(conn, request_id, "received", actor.name, f"{body.channel}: {category.title}", at)
         if category.visit != "none" and premises_id is not None:
-            await self._open_duty(conn, request_id, premises_id, category, received_at, settle_by)
+            wanted = Wanted(request_id, category, received_at, settle_by)
+            await open_visit(conn, wanted, premises_id, received_at, self._params.zone)
         elif category.visit != "none":
             await store.add_request_step(conn, request_id, "note", INSPECTIONS.name, _NO_DOOR, at)
         details = {"category": body.category, "channel": body.channel, "premises": body.premises}
         await audit.record(conn, actor, "request.record", f"request:{request_id}", details, at)
         return request_id
-
-    async def _open_duty(
-        self,
-        conn: asyncpg.Connection,
-        request_id: int,
-        premises_id: int,
-        category: Category,
-        received_at: datetime,
-        settle_by: datetime,
-    ) -> None:
-        zone = self._params.zone
-        mandatory = category.visit == "mandatory"
-        reason = f"resident's request of {received_at.astimezone(zone):%Y-%m-%d %H:%M}: {category.title}"
-        await conn.execute(
-            *queries["open_request_duty"].bind(
-                premises_id=premises_id,
-                request_id=request_id,
-                due_on=local_day(received_at if mandatory else settle_by, zone),
-                mandatory=mandatory,
-                reason=reason,
-                at=received_at,
-            )
-        )
 
     async def requests(self, query: RequestQuery, actor: Actor) -> RequestPage:
         """Requests, newest first; no personal data in the list."""
@@ -169,14 +147,22 @@ class RequestRoutes:
             return whole
 
     async def step_request(self, request_id: int, body: RequestStepBody, actor: Actor) -> RequestWhole:
-        """Take a step: assign, reply, close, withdraw, rate or note."""
+        """Take a step: assign, door (it is known now, or another), reply, close, withdraw, rate or note."""
         at = datetime.now(UTC)
-        asked = AskedStep(body.step, actor.name, body.note, body.owner, body.rating)
+        asked = AskedStep(body.step, actor.name, body.note, body.owner, body.rating, body.premises)
         async with self._pool.acquire() as conn, conn.transaction():
             request = await store.lock_request(conn, request_id, actor)
             with naming_the_field("RequestStepBody"):
-                after = take_step(request, asked, load_requests(self._params.requests_file), at)
+                catalogue = load_requests(self._params.requests_file)
+                after = take_step(request, asked, catalogue, at)
+                if body.step == "close":
+                    await refuse_unvisited(conn, request_id, body.note)
             words = body.note or body.owner or (f"{body.rating} of 5" if body.rating else None)
+            if body.step == "door":
+                door = await store.place_of_premises(conn, body.premises or "", actor)
+                wanted = Wanted(request_id, catalogue.of(request.category), request.received_at, request.settle_by)
+                await name_door(conn, wanted, door, at, self._params.zone)
+                words = "; ".join(filter(None, (body.premises, body.note)))
             await store.save_request(conn, after, body.step, actor.name, words, at)
             if after.state in {"closed", "withdrawn"}:
                 await store.cancel_request_duties(conn, request_id, at)
@@ -230,7 +216,8 @@ async def place(
 async def _repeated(conn: asyncpg.Connection, body: RequestBody, said: Mapping[str, object]) -> int:
     row = await conn.fetchrow(*queries["request_of_client"].bind(client_id=body.client_id))
     assert row is not None
-    if any(row[name] != value for name, value in said.items()):
+    named_since = ("premises_id", "area") if row["door_named"] else ()
+    if any(row[name] != value for name, value in said.items() if name not in named_since):
         raise Conflict(f"client_id {body.client_id} was used before for a different request")
     return int(row["request_id"])
 

@@ -13,7 +13,7 @@ _PACKAGED = Path(__file__).with_name("requests.toml")
 
 Channel = Literal["hotline", "app", "counter", "patrol", "letter"]
 RequestState = Literal["open", "replied", "closed", "withdrawn"]
-RequestStep = Literal["assign", "reply", "close", "withdraw", "rate", "note"]
+RequestStep = Literal["assign", "door", "reply", "close", "withdraw", "rate", "note"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 
@@ -123,6 +123,7 @@ class AskedStep:
     note: str | None = None
     owner: str | None = None
     rating: int | None = None
+    premises: str | None = None
 
 
 def deadlines(category: Category, received_at: datetime) -> tuple[datetime, datetime]:
@@ -142,6 +143,11 @@ def take_step(
     match asked.step:
         case "assign":
             return _assigned(request, asked)
+        case "door":
+            _must_be(request, asked, ("open", "replied"))
+            if not (asked.premises or "").strip():
+                raise WrongRequestStep("premises", "door needs the code of the door that it is about")
+            return request
         case "reply":
             return _replied(request, asked, now)
         case "close":

@@ -30,7 +30,7 @@ class _Standing:
 async def hazards_found(
     conn: asyncpg.Connection, catalog: Catalog, now: datetime, guard: Guard
 ) -> list[Finding | Cleared]:
-    """Findings about doors with hazards that no alert tells of yet or seen again unsafe, and the ends of what is made safe."""
+    """Findings about doors whose hazards no alert tells of, or that are unsafe again; ends of what is made safe."""
     rules = catalog.of_kind("hazard_open")
     found: list[Finding | Cleared] = []
     for rule in rules:
@@ -42,7 +42,7 @@ async def hazards_found(
     for one in await _standing(conn, rules):
         if hazards.unsafe_again(one.alert, one.hazards) and (one.alert.rule_id, one.alert.subject) not in fresh:
             rule = by_id[one.alert.rule_id]
-            again = guard.run(rule, partial(hazards.hazard_open, rule, [one.hazards], now), [])
+            again: list[Finding] = guard.run(rule, partial(hazards.hazard_open, rule, [one.hazards], now), [])
             found += admit(rule, again)
             continue
         cleared = hazards.made_safe(one.alert, one.hazards, now)

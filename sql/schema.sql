@@ -1009,7 +1009,7 @@ CREATE TABLE request_step (
     step_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     request_id  bigint NOT NULL REFERENCES request,
     at          timestamptz NOT NULL,
-    step        text NOT NULL,                           -- received, assign, reply, close, withdraw, rate, note, reminded, visited
+    step        text NOT NULL,                           -- received, assign, door, reply, close, withdraw, rate, note, reminded, visited
     actor       text NOT NULL,
     note        text                                     -- personal data
 );

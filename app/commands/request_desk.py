@@ -111,13 +111,19 @@ def request_step(
     note: NoteOption = None,
     owner: Annotated[str | None, typer.Option(help="assign: who takes care of it.")] = None,
     rating: Annotated[int | None, typer.Option(min=1, max=5, help="rate: 1 to 5.")] = None,
+    premises: Annotated[str | None, typer.Option(help="door: code of the door that it is about.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a step on a request: assign, reply, close, withdraw, rate or note. Audited.
+    """Take a step on a request: assign, door, reply, close, withdraw, rate or note. Audited.
+
+    `door` says which door it is about once that is known, or corrects it: the visit goes there.
 
     Exit codes: 0 taken, 1 refused (with what is lacking), 2 wrong usage or settings.
     """
-    body = checked(RequestStepBody, {"step": step, "note": note, "owner": owner, "rating": rating})
+    body = checked(
+        RequestStepBody,
+        {"step": step, "note": note, "owner": owner, "rating": rating} | ({"premises": premises} if premises else {}),
+    )
 
     async def take(pool: asyncpg.Pool, settings: Settings) -> RequestWhole:
         return await RequestRoutes(pool, settings.roster).step_request(request_id, body, console_actor())

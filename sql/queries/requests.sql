@@ -21,7 +21,9 @@ RETURNING request_id;
 
 -- request_of_client(client_id) --
 -- The request that carries this client id, with what was said, to tell a repeat from another request.
-SELECT request_id, premises_id, area, channel, category, body, received_at FROM request WHERE client_id = $1;
+SELECT request_id, premises_id, area, channel, category, body, received_at,
+       EXISTS (SELECT FROM request_step s WHERE s.request_id = r.request_id AND s.step = 'door') AS door_named
+FROM request r WHERE client_id = $1;
 
 -- lock_request(request_id) --
 -- A request as far as its life goes, locked until the transaction ends.
@@ -60,6 +62,14 @@ INSERT INTO duty (premises_id, kind, state, due_on, mandatory, reason, request_i
 VALUES ($1, 'request', 'open', $3, $4, $5, $2, $6)
 ON CONFLICT DO NOTHING
 RETURNING duty_id;
+
+-- name_request_door(request_id, premises_id, area) --
+-- The door that a request is about, known later or corrected; nothing when it is that one already.
+UPDATE request SET premises_id = $2, area = $3 WHERE request_id = $1 AND premises_id IS DISTINCT FROM $2 RETURNING request_id;
+
+-- awaits_mandatory_visit(request_id) --
+-- Whether somebody must still go to the door of a request.
+SELECT EXISTS (SELECT FROM duty WHERE request_id = $1 AND state = 'open' AND mandatory);
 
 -- cancel_request_duties(request_id, at) --
 -- The resident no longer wants it, or it is settled without a visit.

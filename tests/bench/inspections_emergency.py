@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from inspections.checker import broken_freezes, broken_rules
+from inspections.emergency import is_emergency
 from inspections.model import Call, Day, Inspector, Plan
 from inspections.params import RosterParams
 from inspections.planner import plan
-from inspections.emergency import is_emergency
 from inspections.repair import Repaired, Wanted, repair
 from inspections.routing import Search
 from inspections.standing import Placed, RunningRoster, Standing, idle, stand

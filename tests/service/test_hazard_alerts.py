@@ -102,8 +102,9 @@ async def test_what_the_recheck_sees_again_is_not_put_right(pool: asyncpg.Pool, 
     """Said to be put right, gas given back, seen again: not put right, unsafe again and paged; put right anew, safe."""
     await report(town, "hazard_found", "leak", minute=0)
     await look(pool, 1)
-    for name, minute in (("cut", 2), ("rectify", 3), ("restore", 4)):
-        await step(town, name, minute)
+    await step(town, "cut", 2)
+    await step(town, "rectify", 3)
+    await step(town, "restore", 4)
     await look(pool, 5)
     assert (await alert_now(town))["state"] == "made_safe"
     recheck = await town.fetchval("SELECT duty_id FROM duty WHERE kind = 'recheck'")

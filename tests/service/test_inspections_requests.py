@@ -58,13 +58,37 @@ async def test_a_smell_of_gas_is_a_mandatory_visit_and_runs_to_its_end(call: Cal
     assert duty["reason"].endswith("Smell of gas")
     path = f"/requests/{made['request_id']}"
     assert (await call("POST", f"{path}/steps", json={"step": "close"}))[0] == 422
-    for step in ({"step": "reply", "note": "crew on the way"}, {"step": "close"}, {"step": "rate", "rating": 2}):
+    assert (await call("POST", f"{path}/steps", json={"step": "reply", "note": "crew on the way"}))[0] == 200
+    status, problem = await call("POST", f"{path}/steps", json={"step": "close"})
+    assert (status, problem["errors"][0]["field"]) == (422, "body.note")  # it would cancel the mandatory visit
+    for step in ({"step": "close", "note": "the crew made it safe"}, {"step": "rate", "rating": 2}):
         assert (await call("POST", f"{path}/steps", json=step))[0] == 200
     status, whole = await call("GET", path)
     assert [one["step"] for one in whole["timeline"]] == ["received", "reply", "close", "rate"]
     assert (whole["state"], whole["contact_phone"], whole["call_by"] is not None) == ("closed", "+86 555 0100", True)
     assert await conn.fetchval("SELECT state FROM duty") == "cancelled"
     assert await first_broken_entry(conn) is None
+
+
+async def test_a_door_that_is_named_later_gets_its_visit(call: Call, conn: asyncpg.Connection) -> None:
+    """A smell on the stairs becomes a mandatory visit with its door; a corrected door takes the visit along."""
+    body = {key: value for key, value in SMELL.items() if key != "premises"} | {"client_id": str(uuid4())}
+    _, made = await call("POST", "/requests", json=body | {"area": "C"})
+    path = f"/requests/{made['request_id']}/steps"
+    assert (await call("POST", path, json={"step": "door"}))[1]["errors"][0]["field"] == "body.premises"
+    assert (await call("POST", path, json={"step": "door", "premises": "H-999"}))[0] == 404
+    await call("POST", path, json={"step": "door", "premises": "H-001"})
+    status, named = await call("POST", path, json={"step": "door", "premises": "H-002"})
+    assert (status, named["premises"], named["area"]) == (200, "H-002", "D01")
+    assert (await call("POST", path, json={"step": "door", "premises": "H-002"}))[0] == 409
+    rows = await conn.fetch(
+        "SELECT p.code, d.state, d.mandatory FROM duty d JOIN premises p USING (premises_id) ORDER BY 1"
+    )
+    assert [tuple(row) for row in rows] == [("H-001", "cancelled", True), ("H-002", "open", True)]
+    assert [one["note"] for one in named["timeline"] if one["step"] == "door"] == ["H-001", "H-002"]
+    assert (await call("POST", "/requests", json=body | {"area": "C"}))[1]["request_id"] == made["request_id"]
+    await call("POST", path, json={"step": "withdraw", "note": "it was paint"})
+    assert (await call("POST", path, json={"step": "door", "premises": "H-001"}))[0] == 422
 
 
 async def test_others_do_not_see_it(call: Call) -> None:

@@ -141,14 +141,16 @@ async def test_a_door_that_did_not_open_waits_for_its_day(pool: asyncpg.Pool, co
 
 
 async def test_what_waits_is_done_where_somebody_must_go(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
-    """An inspection put off after a closed door is part of the visit that an alarm brings there, this day or the next."""
+    """An inspection put off after a closed door is part of the visit that an alarm brings, this day or the next."""
     await planned(pool, conn, homes=10)
     visit_id = await visit_of(conn, "H-001")
     assert visit_id is not None
     await conn.execute("UPDATE visit SET arrive_at = $2, leave_at = $2 WHERE visit_id = $1", visit_id, TEN)
     await nobody_home(conn, visit_id, TEN)
     await alarm(pool, conn, "H-001", TEN + timedelta(minutes=5))
-    kinds = """SELECT array_agg(d.kind ORDER BY d.kind) FROM visit_duty JOIN duty d USING (duty_id) WHERE visit_id = $1"""
+    kinds = (
+        """SELECT array_agg(d.kind ORDER BY d.kind) FROM visit_duty JOIN duty d USING (duty_id) WHERE visit_id = $1"""
+    )
     emergency = await conn.fetchval("SELECT max(visit_id) FROM visit")
     assert emergency != visit_id
     assert await conn.fetchval(kinds, emergency) == ["alert", "periodic"]

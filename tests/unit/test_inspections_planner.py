@@ -51,9 +51,7 @@ def test_mandatory_door_far_away_displaces_what_weighs_more_together() -> None:
 def test_an_emergency_comes_before_whatever_else_is_on_the_way() -> None:
     """A critical alert far out and a smell of gas are the first visits of the day, whatever lies on the way there."""
     near = [call(n, 1 + n % 5, priority=30) for n in range(1, 40)]
-    alarm = call(
-        98, 30, mandatory=True, duties=(duty(98, kind="alert", mandatory=True, alert_severity="critical"),)
-    )
+    alarm = call(98, 30, mandatory=True, duties=(duty(98, kind="alert", mandatory=True, alert_severity="critical"),))
     smell = call(99, 20, mandatory=True, duties=(duty(99, kind="request", mandatory=True),))
     routine = call(97, 10, mandatory=True, duties=(duty(97, kind="alert", mandatory=True, alert_severity="major"),))
     whole = day([*near, alarm, smell, routine], [inspector(1), inspector(2, shift_start_s=9 * HOUR)])
