@@ -228,7 +228,7 @@ def _http(settings: Settings, pool: asyncpg.Pool, chosen: frozenset[str]) -> Ser
         )
     probes = _probe_routes(settings, pool, chosen) if settings.http.probe_port is None else None
     joined = Web(pool, settings.http, feature_routes(settings, pool), probes)
-    Confirmation(pool).add_to(joined.application)
+    Confirmation(pool).add_to(joined)
     return partial(serve, joined.application, settings.http.host, settings.http.port, settings.http.drain_s)
 
 

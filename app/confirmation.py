@@ -9,6 +9,7 @@ import re
 import asyncpg
 from aiohttp import web
 
+from app.web import Web
 from rules.rota.routes import confirmed
 from sql.actor import Actor
 from sql.errors import NotFound
@@ -27,15 +28,15 @@ _UNKNOWN = "<p>没有这个确认码。<br>No test has this code.</p>"
 
 
 class Confirmation:
-    """GET shows the button, POST confirms."""
+    """GET shows the button, POST confirms; both as often from one address as any call without an account."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    def add_to(self, application: web.Application) -> None:
+    def add_to(self, joined: Web) -> None:
         """Put the page under /confirm/CODE."""
-        application.router.add_get("/confirm/{code}", self.ask)
-        application.router.add_post("/confirm/{code}", self.confirm)
+        joined.application.router.add_get("/confirm/{code}", joined.limited(self.ask))
+        joined.application.router.add_post("/confirm/{code}", joined.limited(self.confirm))
 
     async def ask(self, request: web.Request) -> web.Response:
         """The button; whether the code is known is not told before it is pressed."""

@@ -115,15 +115,27 @@ class Web:
         That is called so often from one address, and with one token (its path holds it), and no more.
         """
         if endpoint.public:
-            request[_SECRET_PATH_KEY] = True
-            self._tell_of_proxies(request)
-            self._public_calls.count(subscriber_of(request[_CALLER_KEY]), time.monotonic())
+            self._count_stranger(request)
             self._token_calls.count(request.path, time.monotonic())
             return None
         actor = await authenticate(self._pool, request)
         request[_ACTOR_KEY] = actor.name
         require_role(actor, endpoint.roles)
         return actor
+
+    def limited(self, handler: Handler) -> Handler:
+        """A handler of a page without an account: as often from one address as a public route, its path not logged."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._count_stranger(request)
+            return await handler(request)
+
+        return handle
+
+    def _count_stranger(self, request: web.Request) -> None:
+        request[_SECRET_PATH_KEY] = True
+        self._tell_of_proxies(request)
+        self._public_calls.count(subscriber_of(request[_CALLER_KEY]), time.monotonic())
 
     def _tell_of_proxies(self, request: web.Request) -> None:
         """Once: calls come through a proxy that nobody named, so that all residents count as one caller."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.confirmation import Confirmation
+from app.web import HttpParams, Web
 from rules import rule_sets
 from rules.catalog import default_catalog, packaged_texts
 from rules.notices.seal import Seal
@@ -144,9 +144,9 @@ async def test_the_nightly_test(db: Database, pool: asyncpg.Pool, conn: asyncpg.
         await make_contact(conn, name, hook.address(name))
     settings = params(public_url="http://desk.example", reach_confirm_min=0.1)
     routes = RotaRoutes(pool, settings, ZONE)
-    application = web.Application()
-    Confirmation(pool).add_to(application)
-    async with running(db, pool, settings), TestClient(TestServer(application)) as browser:
+    served = Web(pool, HttpParams(public_per_minute=4), [], None)
+    Confirmation(pool).add_to(served)
+    async with running(db, pool, settings), TestClient(TestServer(served.application)) as browser:
         begun = await routes.begin_tests(CHIEF)
         assert begun.people == 2
         [message] = await hook.wait("ann")
@@ -158,6 +158,7 @@ async def test_the_nightly_test(db: Database, pool: asyncpg.Pool, conn: asyncpg.
         assert answer.status == 200
         assert "ann" in await answer.text()
         assert (await browser.post("/confirm/AAAAAAAAAAAA")).status == 404
+        assert [(await browser.post(f"/confirm/AAAAAAAAAAA{n}")).status for n in range(3)] == [404, 429, 429]
         sentence = await until(
             lambda: conn.fetchval("SELECT sentence FROM alert WHERE rule_id = 'duty_unreachable'"),
             bool,
