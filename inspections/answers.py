@@ -92,7 +92,7 @@ class RosterQuery(Shape):
     """How one roster is wanted."""
 
     format: Literal["json", "csv", "geojson", "ical", "pdf"] = "json"
-    language: Literal["en", "zh", "both"] = Field("both", description="Of the labels of a PDF.")
+    language: Literal["en", "zh", "both"] = Field("both", description="Of a PDF or calendar: labels and reasons.")
 
 
 class OmissionAnswer(Shape):

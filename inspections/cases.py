@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inspections.last_good import LastGood
+
 _PACKAGED = Path(__file__).with_name("cases.toml")
 
 CaseState = Literal["open", "planned", "closed"]
@@ -76,9 +78,12 @@ def parse_cases(text: str) -> CaseCatalogue:
     return catalogue
 
 
+_FILES = LastGood[CaseCatalogue]("cases", _PACKAGED, (InvalidCases,))
+
+
 def load_cases(path: Path | None = None) -> CaseCatalogue:
     """The kinds of a file, or the packaged ones."""
-    return parse_cases((path or _PACKAGED).read_text("utf-8"))
+    return _FILES.read(path, parse_cases)
 
 
 @dataclass(frozen=True, slots=True)

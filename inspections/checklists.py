@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inspections.hazards import HazardCatalogue
+from inspections.last_good import LastGood
 from inspections.model import Result, UserClass
 from inspections.outcomes import Finding, InvalidOutcome
 
@@ -99,9 +100,12 @@ def parse_checklists(text: str, catalogue: HazardCatalogue) -> Checklists:
     return lists
 
 
+_FILES = LastGood[Checklists]("checklists", _PACKAGED, (InvalidChecklists,))
+
+
 def load_checklists(catalogue: HazardCatalogue, path: Path | None = None) -> Checklists:
     """The checklists of a file, or the packaged ones."""
-    return parse_checklists((path or _PACKAGED).read_text("utf-8"), catalogue)
+    return _FILES.read(path, lambda text: parse_checklists(text, catalogue))
 
 
 def check_answers(items: Mapping[str, Item], answers: Mapping[str, Answer], result: Result) -> Checked:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inspections.last_good import LastGood
 from inspections.model import Duty, UserClass, Window
 
 _PACKAGED = Path(__file__).with_name("cycles.toml")
@@ -127,9 +128,12 @@ def parse_cycles(text: str) -> Cycles:
     return cycles
 
 
+_FILES = LastGood[Cycles]("cycles", _PACKAGED, (InvalidCycles,))
+
+
 def load_cycles(path: Path | None = None) -> Cycles:
     """The cycles of a file, or the packaged ones."""
-    return parse_cycles((path or _PACKAGED).read_text("utf-8"))
+    return _FILES.read(path, parse_cycles)
 
 
 def add_months(day: date, months: int) -> date:

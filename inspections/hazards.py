@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inspections.last_good import LastGood
+
 _PACKAGED = Path(__file__).with_name("hazards.toml")
 
 
@@ -75,6 +77,9 @@ def parse_hazards(text: str) -> HazardCatalogue:
     return HazardCatalogue(kinds, grades)
 
 
+_FILES = LastGood[HazardCatalogue]("hazards", _PACKAGED, (InvalidCatalogue,))
+
+
 def load_hazards(path: Path | None = None) -> HazardCatalogue:
     """The catalogue of a file, or the packaged one."""
-    return parse_hazards((path or _PACKAGED).read_text("utf-8"))
+    return _FILES.read(path, parse_hazards)

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inspections.last_good import LastGood
+
 _PACKAGED = Path(__file__).with_name("requests.toml")
 
 Channel = Literal["hotline", "app", "counter", "patrol", "letter"]
@@ -74,9 +76,12 @@ def parse_requests(text: str) -> RequestCatalogue:
     return catalogue
 
 
+_FILES = LastGood[RequestCatalogue]("requests", _PACKAGED, (InvalidRequests,))
+
+
 def load_requests(path: Path | None = None) -> RequestCatalogue:
     """The categories of a file, or the packaged ones."""
-    return parse_requests((path or _PACKAGED).read_text("utf-8"))
+    return _FILES.read(path, parse_requests)
 
 
 @dataclass(frozen=True, slots=True)

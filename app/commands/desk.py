@@ -124,7 +124,7 @@ def roster_show(
         RosterFormat | None, typer.Option("--format", help="A file of one inspector's day instead of a table.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Where the file goes; default: standard output.")] = None,
-    language: Annotated[SheetLanguage, typer.Option(help="Labels of a PDF.")] = "both",
+    language: Annotated[SheetLanguage, typer.Option(help="Labels and reasons of a PDF or calendar.")] = "both",
     as_json: JsonOption = False,
 ) -> None:
     """Show the rosters of a day with each visit's reasons, newest version. The look is audited: it shows addresses.

@@ -70,7 +70,7 @@ async def roster_file(
     zone: ZoneInfo,
     language: SheetLanguage = "both",
 ) -> RosterFile:
-    """The roster as a file; made beside the event loop. `language` is that of the labels on paper.
+    """The roster as a file; made beside the event loop. `language` is that of paper and calendar.
 
     Raises Conflict when it needs a font that is not installed.
     """
@@ -91,7 +91,7 @@ def _content(
         return roster_geojson(roster, around.start, around.end).encode()
     if wanted == "ical":
         dropped = [(row["premises"], row["arrive_at"], row["leave_at"]) for row in around.dropped]
-        return roster_calendar(roster, dropped, zone)
+        return roster_calendar(roster, dropped, zone, LANGUAGES[language])
     if wanted == "pdf":
         return roster_pdf(roster, around.start, around.end, zone, LANGUAGES[language])
     return roster.model_dump_json(indent=2).encode()

@@ -11,8 +11,9 @@ from fpdf.fonts import FontFace
 from inspections.answers import OneRosterAnswer, VisitAnswer
 from inspections.model import Point
 from inspections.printing.paper import BLUE, CHINESE_FONT, GREY, INK, PALE, RED, Paper
+from inspections.printing.reasons import reasons_in
 from inspections.printing.sketch import Box, Sketch, sketch_of, stops_of
-from inspections.printing.words import Language, roster_words, side_by_side
+from inspections.printing.words import Language, place_of, roster_words, side_by_side
 
 _SKETCH_HEIGHT_MM = 92.0
 _COLUMNS_MM = (9, 25, 62, 86)
@@ -182,7 +183,9 @@ def _table(paper: Paper, roster: OneRosterAnswer, zone: ZoneInfo, languages: Seq
             row.cell(str(visit.position))
             row.cell(_times(visit, zone, languages))
             row.cell(_door(visit, languages))
-            row.cell("\n".join([*_marks(visit, languages), *visit.reasons, _result(visit, languages)]))
+            row.cell(
+                "\n".join([*_marks(visit, languages), *reasons_in(languages, visit.reasons), _result(visit, languages)])
+            )
 
 
 def _times(visit: VisitAnswer, zone: ZoneInfo, languages: Sequence[Language]) -> str:
@@ -198,8 +201,8 @@ def _times(visit: VisitAnswer, zone: ZoneInfo, languages: Sequence[Language]) ->
 def _door(visit: VisitAnswer, languages: Sequence[Language]) -> str:
     floor = f", {side_by_side('floor', languages)} {visit.floor}" if visit.floor is not None else ""
     lines = [
-        f"{visit.compound}, {visit.building}, {visit.unit}{floor}",
-        visit.address,
+        f"{place_of(visit)}{floor}",
+        *([] if visit.address == place_of(visit) else [visit.address]),
         f"{visit.premises} ({side_by_side(visit.user_class, languages)})",
     ]
     contact = " ".join(part for part in (visit.contact_name, visit.contact_phone) if part)

@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from inspections.answers import VisitAnswer
+from inspections.hazards import load_hazards
+
 Language = Literal["en", "zh"]
 _FILE = Path(__file__).with_name("notice_words.toml")
 _ROSTER_FILE = Path(__file__).with_name("roster_words.toml")
@@ -22,6 +25,12 @@ def words_of(language: Language) -> Mapping[str, str]:
 def hazard_title(code: str, title: str, language: Language) -> str:
     """What a hazard is called; one that has no Chinese title keeps that of its catalogue."""
     return _read()["titles_zh"].get(code, title) if language == "zh" else title
+
+
+def titles_in_chinese() -> Mapping[str, str]:
+    """The Chinese titles of the packaged hazards by their English ones."""
+    kinds = load_hazards().kinds
+    return {kinds[code].title: title for code, title in _read()["titles_zh"].items() if code in kinds}
 
 
 def roster_words(language: Language) -> Mapping[str, str]:
@@ -42,3 +51,9 @@ def _read_roster() -> dict[str, dict[str, str]]:
 @cache
 def _read() -> dict[str, dict[str, str]]:
     return tomllib.loads(_FILE.read_text("utf-8"))
+
+
+def place_of(visit: VisitAnswer) -> str:
+    """Compound, building and flat in words; a building that is called after its compound names it once."""
+    named = visit.building.startswith(visit.compound)
+    return ", ".join([visit.building] if named else [visit.compound, visit.building]) + f", {visit.unit}"
