@@ -21,7 +21,12 @@ class LastGood(Generic[Catalogue]):
     def __init__(self, name: str, packaged: Path, faults: tuple[type[Exception], ...]) -> None:
         self._name = name
         self._packaged = packaged
-        self._faults = (*faults, ValidationError, ValueError, OSError)  # ValueError: not TOML, not UTF-8
+        self._faults: tuple[type[Exception], ...] = (
+            *faults,
+            ValidationError,
+            ValueError,
+            OSError,
+        )  # ValueError: not TOML, not UTF-8
         self._right: dict[Path, Catalogue] = {}
         self._told: dict[Path, str] = {}
 

@@ -167,6 +167,21 @@ def inspected(alert: Alert, visit: Inspection, now: datetime) -> Transition:
     return _by_inspections(alert, alert, Reason.INSPECTED, "inspected", visit, evidence)
 
 
+def confirmed_late(alert: Alert, visit: Inspection) -> Transition:
+    """A visit reported after the alert was closed had found a hazard: it was true, as it had been told in order.
+
+    The alert stays closed: what closed it came later at the door, and an open hazard has a clock of its own.
+    """
+    evidence: Json = {
+        "outcome_id": visit.outcome_id,
+        "result": visit.result,
+        "at": visit.at.isoformat(),
+        "hazards_open": visit.hazards_open,
+    }
+    after = alert.changed(confirmed=True)
+    return _by_inspections(alert, after, Reason.HAZARD_FOUND, "confirmed", visit, evidence)
+
+
 def _with_visit(alert: Alert, visit: Inspection) -> Alert:
     """Whoever got in was on site, whatever the desk has written down so far."""
     entered = visit.result in _ENTERED and visit.at >= alert.raised_at

@@ -40,6 +40,7 @@ from rules.unread_store import unread_alarms_of_batches
 
 OUTAGES_KEPT = timedelta(days=60)
 INTERVAL_KEPT = timedelta(hours=1)
+_REPORTED_LATE = timedelta(days=30)  # how old a hazard may be whose report corrects what was made of its alert
 OWN_OUTAGE_MIN_S = 900.0
 """Nothing at all for this long (and for 1.5 of the shortest interval anything has) counts as our own outage."""
 
@@ -242,6 +243,11 @@ async def take_inspections(conn: asyncpg.Connection, catalog: Catalog, now: date
         alert, _ = await store.lock_alert(conn, alert_id)
         if alert.is_open:
             await store.save_transition(conn, alert, lifecycle.inspected(alert, visit, now), now)
+            written.append(alert_id)
+    for alert_id, visit in await store.late_findings(conn, now - _REPORTED_LATE):
+        alert, _ = await store.lock_alert(conn, alert_id)
+        if not alert.is_open and not alert.confirmed:
+            await store.save_transition(conn, alert, lifecycle.confirmed_late(alert, visit), now)
             written.append(alert_id)
     return tuple(written)
 

@@ -372,6 +372,18 @@ async def not_recurred(conn: asyncpg.Connection, minutes: Mapping[str, float], n
     return [Cleared(row["rule_id"], row["subject"], row["over_at"]) for row in await conn.fetch(*query)]
 
 
+async def late_findings(conn: asyncpg.Connection, since: datetime) -> list[tuple[int, Inspection]]:
+    """Visits for closed alerts that found a hazard (since a moment), reported after the end: alert id, visit."""
+    rows = await conn.fetch(*queries["late_findings"].bind(since=since))
+    return [
+        (
+            row["alert_id"],
+            Inspection(row["outcome_id"], row["result"], row["at"], row["hazards"], row["hazards_open"], row["note"]),
+        )
+        for row in rows
+    ]
+
+
 async def alert_inspections(conn: asyncpg.Connection) -> list[tuple[int, Inspection]]:
     """What inspectors found on duties of open alerts and the timeline does not say yet: alert id, visit."""
     rows = await conn.fetch(*queries["alert_inspections"].bind())

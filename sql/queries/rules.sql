@@ -357,6 +357,19 @@ WHERE NOT EXISTS (
       AND (s.evidence ->> 'hazards_open')::int = found.hazards_open)
 ORDER BY found.at, found.outcome_id;
 
+-- late_findings(since) --
+-- Visits for alerts that found a hazard, and were heard of only after the alert was closed and taken for false or not judged; of
+-- hazards found since a moment, oldest first.
+SELECT DISTINCT a.alert_id, o.outcome_id, o.result, o.at, o.note, jsonb_array_length(o.found) AS hazards,
+       (SELECT count(*) FROM hazard s WHERE s.outcome_id = o.outcome_id AND s.state = 'open')::int AS hazards_open
+FROM hazard h
+JOIN outcome o ON o.premises_id = h.premises_id AND o.at >= h.found_at AND o.result IN ('hazard_found', 'partial') AND o.found <> '[]'
+JOIN visit_duty v ON v.visit_id = o.visit_id
+JOIN duty d ON d.duty_id = v.duty_id
+JOIN alert a ON a.alert_id = d.alert_id
+WHERE h.found_at >= $1 AND a.state IN ('verified', 'dismissed') AND a.confirmed IS NOT TRUE AND o.received_at > a.closed_at
+ORDER BY o.at, o.outcome_id;
+
 -- lock_alert(alert_id) --
 -- One alert, locked.
 SELECT * FROM alert WHERE alert_id = $1 FOR UPDATE;

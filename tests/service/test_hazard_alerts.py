@@ -34,16 +34,22 @@ async def town(conn: asyncpg.Connection) -> asyncpg.Connection:
 
 
 async def report(
-    conn: asyncpg.Connection, result: Result, *codes: str, minute: float, duty_id: int | None = None
+    conn: asyncpg.Connection,
+    result: Result,
+    *codes: str,
+    minute: float,
+    duty_id: int | None = None,
+    told_after: float = 0,
 ) -> int:
-    """A visit to H-001 at a minute, reported at once; returns its outcome's id."""
+    """A visit to H-001 at a minute, reported so many minutes after; returns its outcome's id."""
     at = NOW + timedelta(minutes=minute)
     open_duty = "SELECT max(duty_id) FROM duty WHERE kind = 'periodic' AND state = 'open'"
     visit_id, _ = await plan_visit(conn, "H-001", at, duty_id or await conn.fetchval(open_duty))
     body = {"client_id": str(uuid4()), "result": result, "hazards": list(codes)}
     async with conn.transaction():
+        findings, told_at = [Finding(code) for code in codes], at + timedelta(minutes=told_after)
         receipt = await report_outcome(
-            conn, visit_id, uuid4(), result, at, [Finding(code) for code in codes], None, body, PARAMS, OFFICER, at
+            conn, visit_id, uuid4(), result, at, findings, None, body, PARAMS, OFFICER, told_at
         )
     return int(receipt["outcome_id"])
 
@@ -189,3 +195,23 @@ async def test_the_leak_whose_visit_found_it_has_the_clock_already(
     await look(pool, 13)
     row = await alert_now(town)
     assert (row["rule_id"], row["severity"], row["state"]) == ("hazard_open", "critical", "open")
+
+
+async def test_a_finding_told_late_makes_its_alert_true(pool: asyncpg.Pool, town: asyncpg.Connection) -> None:
+    """Found early, told late; passed between: verified as false, then true, once, and closed all the same."""
+    alert_id = await raise_alert(town, "H-001", leak=True, last_at=NOW - timedelta(minutes=1))
+    door = await town.fetchval("SELECT premises_id FROM premises WHERE code = 'H-001'")
+    duty_id = await insert(
+        town, "duty", "duty_id", premises_id=door, kind="alert", state="open", due_on=NOW.date(), mandatory=True,
+        reason="gas", alert_id=alert_id, created_at=NOW,
+    )  # fmt: skip
+    await report(town, "passed", minute=240, duty_id=duty_id)
+    await look(pool, 241)
+    row = await alert_now(town)
+    assert (row["state"], row["confirmed"]) == ("verified", False)
+    await report(town, "hazard_found", "hose_aged", minute=10, duty_id=duty_id, told_after=300)
+    await look(pool, 311)
+    assert await look(pool, 312) == 0
+    row = await alert_now(town)
+    assert (row["alert_id"], row["state"], row["confirmed"]) == (alert_id, "verified", True)
+    assert (await timeline(town))[-2:] == ["inspection_passed", "hazard_found"]
