@@ -100,15 +100,19 @@ async def measure(sizes: Sizes, seed: int, console: Console, url: str | None = N
     city = build_city(hard_city(NOW, seed, sizes.homes, sizes.days))
     plan = hard_plan(sizes.homes, sizes.days, sizes.dense)
     faults = plan_faults(city, NOW, seed, sizes.days, plan)
-    catalog = default_catalog()
+    catalog, said = default_catalog(), Console(stderr=True)
     async with stage(url, durable=False) as (pool, _):
         await registered(pool, city)
         feeder = Feeder(pool, Watch(pool, catalog, ZONE))
         played = messages(city, faults, NOW, sizes.days, seed, HARD_NOISE)
         with console.status("playing") as status:
-            await feeder.play(
-                played, NOW, lambda at: status.update(f"playing {at:%Y-%m-%d}, {feeder.messages:,} messages")
-            )
+
+            def told(at: datetime) -> None:
+                status.update(f"playing {at:%Y-%m-%d}, {feeder.messages:,} messages")
+                if not console.is_terminal:
+                    said.print(f"{time.perf_counter() - began:.0f} s: played until {at:%Y-%m-%d}, {feeder.messages:,}")
+
+            await feeder.play(played, NOW, told)
         async with pool.acquire() as conn:
             raised = await alerts_of(conn)
     truth = truth_json(city, faults, NOW, seed, sizes.days)
