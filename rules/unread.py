@@ -1,5 +1,6 @@
 """Alarms that arrived and could not be stored: somebody must look all the same. Pure."""
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,7 @@ class Unread:
     user_class: str | None = None
 
 
+_DETAIL_MAX = 200
 _WHAT = {
     "leak_alarm": "a leak alarm",
     "co_alarm": "a carbon monoxide alarm",
@@ -81,4 +83,6 @@ def _sentence(one: Unread) -> str:
         "gateway": f"; {device} is not registered: look where gateway {one.place} is",
         "district": "; neither is registered: all that is known is the area",
     }[one.subject.partition(":")[0]]
-    return f"{device} sent {_WHAT[one.event]}{measured} {by}, which could not be stored ({one.detail}){where}"
+    why = textwrap.shorten(one.detail, _DETAIL_MAX, placeholder=" ...")
+    sentence = f"{device} sent {_WHAT[one.event]}{measured} {by}, which could not be stored ({why}){where}"
+    return "".join(char if char.isprintable() else "?" for char in sentence)  # strangers choose their own names

@@ -117,3 +117,12 @@ def test_its_sentence_says_where_to_look() -> None:
     )
     (by_area,) = alarm_unread(_RULE, [_unread(subject="district:1", place="D01", kind="district")])
     assert by_area.sentence.endswith("all that is known is the area")
+
+
+def test_a_stranger_cannot_write_lines_of_a_notice() -> None:
+    """The name it gives itself is shown without line breaks and control characters, a long reason is cut."""
+    said = _unread(claimed_device="LD\nCLEARED\x1b[0m", detail="device: no native device LD\nCLEARED " + "x " * 400)
+    (finding,) = alarm_unread(_RULE, [said])
+    assert finding.sentence.startswith("LD?CLEARED?[0m sent a leak alarm")
+    assert finding.sentence.isprintable()
+    assert len(finding.sentence) < 400
