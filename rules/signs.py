@@ -5,7 +5,7 @@ the database hands over only devices that may concern a rule.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rules.model import Rule
@@ -28,7 +28,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """A condition that a device asserts itself: by an event, a status bit, or the reason of a report."""
+    """A condition that a device asserts itself: by an event, a status bit, or the reason of a report.
+
+    `said_of`: other words for some of the events. `valve_stays_open`: a report that tells it with the valve closed is
+    about the closing, which has a rule of its own.
+    """
 
     says: str
     events: tuple[str, ...] = ()
@@ -36,6 +40,8 @@ class _Words:
     reasons: tuple[int, ...] = ()
     device_kind: str | None = None
     high_level: bool = False
+    said_of: Mapping[str, str] = field(default_factory=dict)
+    valve_stays_open: bool = False
 
     def read(self, rule: Rule, teller: Teller, told: Told) -> Sign:
         """Holds on the event, bit or reason; over when the event clears or a status word lacks the bit."""
@@ -48,13 +54,15 @@ class _Words:
             high = self.high_level and told.level == 2
             return Sign(told.state == "raised", high, words=self._said(told))
         if told.reason is not None and told.reason in self.reasons:
-            return Sign(True, words=self.says)
+            closed = self.valve_stays_open and (told.status or 0) & Status.VALVE_CLOSED
+            return SILENT if closed else Sign(True, words=self.says)
         if told.status is None or not self.status:
             return SILENT
         return Sign(bool(told.status & self.status), words=self.says)
 
     def _said(self, told: Told) -> str:
-        return f"{self.says} ({told.cause})" if told.cause else self.says
+        says = self.said_of.get(told.kind or "", self.says)
+        return f"{says} ({told.cause})" if told.cause else says
 
     def source(self) -> Source:
         return Source(self.read, frozenset(self.events), self.status, frozenset(self.reasons))
@@ -277,7 +285,13 @@ SIGNS: Mapping[str, Source] = MappingProxyType(
         "pressure_high": Source(
             pressure_high, frozenset({"pressure_high"}), reasons=frozenset({26}), measures=frozenset({"pressure_pa"})
         ),
-        "tamper": _Words("says that it was tampered with", ("tamper", "tilt"), Status.TAMPER, (18,)).source(),
+        "tamper": _Words(
+            "says that it was tampered with",
+            ("tamper", "tilt"),
+            Status.TAMPER,
+            (18,),
+            said_of={"tilt": "says that it was tilted"},
+        ).source(),
         "magnet": _Words("says that a magnet is at it", ("magnet",), Status.MAGNET, (3,)).source(),
         "reverse_flow": _Words("says that gas flows backwards", ("reverse_flow",), Status.REVERSE_FLOW, (25,)).source(),
         "low_battery": Source(
@@ -286,11 +300,25 @@ SIGNS: Mapping[str, Source] = MappingProxyType(
         "total_flow_high": Source(
             total_flow_high, frozenset({"large_flow"}), reasons=frozenset({15}), measures=frozenset({"flow_lh"})
         ),
+        "meter_micro_flow": _meter(
+            "suspects a leak: a small flow that never stops",
+            events=("micro_flow",),
+            reasons=(23,),
+            valve_stays_open=True,
+        ),
+        "meter_continuous_flow": _meter(
+            "says that gas has flowed for longer than it is set to",
+            events=("continuous_flow",),
+            reasons=(24,),
+            valve_stays_open=True,
+        ),
+        "meter_flow_valve_closed": _meter("counted gas through its closed valve", events=("flow_valve_closed",)),
         "seismic": _Words("felt an earthquake", ("seismic",)).source(),
         "hold_test_failed": Source(hold_test, frozenset({"hold_test"})),
         "meter_fault": _meter(
             "says that it is faulty",
             events=("metering_fault", "valve_fault", "fault"),
+            said_of={"valve_fault": "says that its valve is faulty"},
             status=Status.METERING_FAULT | Status.VALVE_FAULT,
             reasons=(9,),
         ),

@@ -47,7 +47,7 @@ WORDS = (
         True,
         "meter",
         (2, 30),
-        ("flow_valve_closed", "micro_leak", *CONTINUOUS, "night_flow"),
+        ("flow_valve_closed", "meter_flow_valve_closed", "micro_leak", *CONTINUOUS, "night_flow"),
     ),
     Word("pressure_high", "pressure_high", True, "meter", (1, 6)),
     Word("pressure_low", "pressure_low", True, "meter", (1, 6), ("zone_pressure_fall",)),

@@ -134,6 +134,28 @@ KINDS: Mapping[str, Kind] = {
         leak=True,
         open_end=True,
     ),
+    "meter_micro_flow": Kind(
+        family="event",
+        summary="A meter itself suspects a leak: a small flow that never stops. Where it also closes, that is "
+        "valve_self_closed.",
+        parameters={},
+        lasting=True,
+        leak=True,
+    ),
+    "meter_continuous_flow": Kind(
+        family="event",
+        summary="A meter itself says that gas flows for longer than it is set to. Where it also closes, that is "
+        "valve_self_closed.",
+        parameters={},
+        lasting=True,
+    ),
+    "meter_flow_valve_closed": Kind(
+        family="event",
+        summary="A meter counted gas although its valve is closed; more than once is valve_pass_through.",
+        parameters={},
+        lasting=True,
+        leak=True,
+    ),
     "seismic": Kind(family="event", summary="A device felt an earthquake.", parameters={}, open_end=True),
     "hold_test_failed": Kind(
         family="event",

@@ -113,9 +113,30 @@ async def test_events_of_a_meter_become_alerts_with_their_reasons(
     await town.event(meter, "flow_valve_closed", at=ago(minutes=6))
     await work(pool)
     found = await alerts(conn)
-    assert set(found) == {"valve_self_closed", "tamper", "hold_test_failed", "valve_pass_through"}
+    assert set(found) == {
+        "valve_self_closed",
+        "tamper",
+        "hold_test_failed",
+        "meter_flow_valve_closed",
+        "valve_pass_through",
+    }
+    assert found["tamper"]["sentence"] == "M-1 says that it was tilted"
     assert found["valve_self_closed"]["sentence"] == "M-1 closed its own valve: large flow"
     assert found["valve_pass_through"]["visit"] == "mandatory"
+
+
+async def test_a_meter_that_only_reports_what_it_suspects_is_heard(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Many meters are set to report and not to close: a suspected leak, a use that never stops."""
+    leaking, burning = await town.device("M-1"), await town.device("M-2")
+    await town.event(leaking, "micro_flow", at=ago(minutes=8))
+    await report(town, burning, ago(minutes=7), reason=24, status=0)
+    await work(pool)
+    assert {rule_id: row["sentence"] for rule_id, row in (await alerts(conn)).items()} == {
+        "meter_micro_flow": "M-1 suspects a leak: a small flow that never stops",
+        "meter_continuous_flow": "M-2 says that gas has flowed for longer than it is set to",
+    }
 
 
 async def test_what_came_first_does_not_matter(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:

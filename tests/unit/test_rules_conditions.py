@@ -76,6 +76,11 @@ def found(rule_id: str, *told: Told, teller: Teller = METER) -> list[Finding]:
         ("low_battery", METER, report(reason=6), "minor"),
         ("total_flow_high", METER, report(flow_lh=7201.0), "major"),
         ("total_flow_high", METER, said("large_flow"), "major"),
+        ("meter_micro_flow", METER, said("micro_flow"), "minor"),
+        ("meter_micro_flow", METER, report(reason=23, status=0), "minor"),
+        ("meter_continuous_flow", METER, said("continuous_flow"), "minor"),
+        ("meter_continuous_flow", METER, report(reason=24), "minor"),
+        ("meter_flow_valve_closed", METER, said("flow_valve_closed"), "major"),
         ("seismic", METER, said("seismic"), "minor"),
         ("hold_test_failed", METER, said("hold_test", "abnormal"), "major"),
         ("hold_test_failed", METER, said("hold_test", "interrupted"), "info"),
@@ -114,6 +119,9 @@ def test_one_sample_is_enough_where_the_rule_says_so(rule_id: str, teller: Telle
         ("total_flow_high", METER, report(flow_lh=7200.0)),
         ("total_flow_high", replace(METER, qmax_lh=None), report(flow_lh=99_999.0)),
         ("hold_test_failed", METER, said("hold_test", "normal")),
+        ("meter_micro_flow", METER, report(reason=23, status=1)),
+        ("meter_micro_flow", DETECTOR, said("micro_flow")),
+        ("meter_continuous_flow", METER, report(reason=24, status=1)),
     ],
 )
 def test_what_is_no_sign_begins_nothing(rule_id: str, teller: Teller, told: Told) -> None:
