@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from inspections.objects import ObjectsUnreachable
+from rules.model import InvalidRule
 from sql.errors import Conflict, NotFound
 
 UNREACHABLE = (
@@ -92,6 +93,8 @@ def problem_of(error: BaseException) -> Problem | None:
             return Problem(409, str(error) or "The present state refuses this.")
         case ValidationError():
             return invalid("", error)
+        case InvalidRule():
+            return Problem(422, str(error), (FieldError(field="body", rule=str(error)),))
         case asyncpg.DataError():
             # A number beyond the column's range, a NUL in a text: the model at the edge let it through.
             return Problem(

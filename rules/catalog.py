@@ -1,7 +1,8 @@
 """Reads rule files: TOML -> checked rules, or InvalidRule naming rule and key. Pure: the caller gives the text."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import combinations
@@ -20,6 +21,7 @@ __all__ = [
     "packaged_texts",
     "parse_catalog",
     "parse_files",
+    "shipped_text",
     "widened",
 ]
 
@@ -51,6 +53,23 @@ def packaged_texts() -> dict[str, str]:
     folder = resources.files("rules").joinpath("catalog")
     files = sorted((one for one in folder.iterdir() if one.name.endswith(".toml")), key=lambda one: one.name)
     return {one.name: one.read_text("utf-8") for one in files}
+
+
+def shipped_text(rule_ids: Collection[str], *, enabled: bool = True) -> str:
+    """Some rules that ship with the program as the text of a rules file, word for word; not `enabled`: switched off."""
+    found: list[str] = []
+    rule_id = None
+    for line in "\n".join(packaged_texts().values()).splitlines():
+        if header := _HEADER.match(line):
+            rule_id = header["rule_id"]
+        if rule_id in rule_ids:
+            found.append(line)
+            if not enabled and header and header["end"] == "]":
+                found.append("enabled = false")
+    return "\n".join(found).strip() + "\n"
+
+
+_HEADER = re.compile(r"\[rule\.(?P<rule_id>[A-Za-z0-9_-]+)(?P<end>[.\]])")
 
 
 def default_catalog() -> Catalog:

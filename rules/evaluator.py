@@ -23,10 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rules import clockwork, passes, store
 from rules.backtest_jobs import work_off_one
-from rules.catalog import Catalog
+from rules.catalog import Catalog, default_catalog
 from rules.daily import daily_pass
 from rules.day_passes import STREAM as DAYS
 from rules.day_passes import days_pass, rolled_up_slots
+from rules.fitness import lacking
 from rules.passes import Done, Listening
 from rules.regime_store import DEFAULT as DEFAULT_REGIME
 from rules.regimes import InvalidRegime, Regime, default_regimes, parse_regimes
@@ -180,8 +181,15 @@ async def run(
     async def tick() -> Done:
         return await passes.tick(pool, await book.current(pool), silences, clock(), params.city_timezone)
 
+    told_of: Catalog | None = None
+
     async def daily() -> Done:
-        return await daily_pass(pool, await book.current(pool), clock())
+        nonlocal told_of
+        rules = await book.current(pool)
+        if rules is not told_of:
+            told_of = rules
+            _tell_lacking(rules)
+        return await daily_pass(pool, rules, clock())
 
     async def backtests() -> Done:
         return Done(int(await work_off_one(pool, await book.current(pool), params.city_timezone)))
@@ -225,6 +233,13 @@ async def run(
         )
         group.create_task(_loop("proof", proving_pass, asyncio.Event(), params.proof_s, 0, params), name="rules-proof")
         group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
+
+
+def _tell_lacking(catalog: Catalog) -> None:
+    """Say once which rules of the program a set lacks: it was written before they were there."""
+    if missing := lacking(catalog, default_catalog()):
+        names = [rule.rule_id for rule in missing]
+        log.warning("the set of rules in force lacks rules of this program: see `gaswarden rules list`", rules=names)
 
 
 async def _watch_events(

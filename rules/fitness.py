@@ -45,6 +45,15 @@ def _narrows(rule: Rule) -> str:
     return ", ".join(f"scope.{one.name}" for one in fields(Scope) if getattr(rule.scope, one.name))
 
 
+def lacking(catalog: Catalog, shipped: Catalog) -> tuple[Rule, ...]:
+    """Shipped rules for whose kind a set has nothing at all: it is most likely older than they are.
+
+    A rule of the kind under another name, or one that is there and not enabled, is somebody's decision.
+    """
+    known = {rule.kind for rule in (*catalog.rules.values(), *catalog.disabled.values())}
+    return tuple(rule for rule in shipped.rules.values() if rule.kind not in known)
+
+
 def scope_words(catalog: Catalog) -> Mapping[str, frozenset[str]]:
     """What enabled rules name of the registry, by key of their scopes."""
     scopes = [rule.scope for rule in catalog.rules.values()]

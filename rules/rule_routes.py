@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rules import rule_sets
 from rules.backtest_jobs import BacktestBody
-from rules.catalog import KINDS, Catalog, parse_files
+from rules.catalog import KINDS, Catalog, default_catalog, parse_files, shipped_text
+from rules.fitness import lacking
 from rules.model import InvalidRule
 from rules.rule_sets import InForce
 from sql import audit, queries
@@ -56,12 +57,23 @@ class RulesBody(BaseModel):
 
 
 class RulesChecked(BaseModel):
-    """Whether a set may be uploaded: its version and rules, or the first mistake."""
+    """Whether a set may be uploaded: its version and rules, or (of a check) the first mistake."""
 
     ok: bool
     digest: str | None = None
     rules: list[str] = []
     mistake: str | None = None
+
+
+class LackingRule(BaseModel):
+    """A rule that ships with the program, and the set in force has none of its kind."""
+
+    rule_id: str
+    kind: str
+    title: str
+    severity: str
+    why: str
+    text: str = Field(description="the rule as text of a rules file, to be added to the set")
 
 
 class RuleSetRow(BaseModel):
@@ -113,6 +125,7 @@ class RuleRoutes:
         """Method, path, roles, handler."""
         return [
             ("GET", "/rules/kinds", _OFFICE, self.kinds),
+            ("GET", "/rules/lacking", _OFFICE, self.lacking),
             ("POST", "/rules/check", _OFFICE, self.check),
             ("GET", "/rule-sets", _OFFICE, self.sets),
             ("POST", "/rule-sets", _OFFICE, self.upload),
@@ -149,6 +162,20 @@ class RuleRoutes:
             for name, kind in KINDS.items()
         ]
 
+    async def lacking(self) -> list[LackingRule]:
+        """Rules that ship with the program, and the set in force, most likely older, has none of their kind."""
+        return [
+            LackingRule(
+                rule_id=rule.rule_id,
+                kind=rule.kind,
+                title=rule.title,
+                severity=rule.severity,
+                why=rule.why,
+                text=shipped_text([rule.rule_id]),
+            )
+            for rule in lacking(await self._in_force.current(self._pool), default_catalog())
+        ]
+
     async def check(self, body: RulesBody) -> RulesChecked:
         """Check a set of rules, also against the districts that are registered, without keeping it."""
         try:
@@ -166,12 +193,9 @@ class RuleRoutes:
         return [RuleSetRow(**row, in_force=row["digest"] == digest) for row in rows]
 
     async def upload(self, body: RulesBody, actor: Actor) -> RulesChecked:
-        """Keep a set as a draft; a mistake is answered with rule and key, and nothing is kept."""
+        """Keep a set as a draft; a mistake is refused (422) with rule and key, and nothing is kept."""
         async with self._pool.acquire() as conn, conn.transaction():
-            try:
-                catalog = await rule_sets.upload(conn, body.files, body.note, actor, datetime.now(UTC))
-            except InvalidRule as error:
-                return RulesChecked(ok=False, mistake=str(error))
+            catalog = await rule_sets.upload(conn, body.files, body.note, actor, datetime.now(UTC))
         return RulesChecked(ok=True, digest=catalog.digest, rules=list(catalog.rules))
 
     async def activate(self, digest: str, body: Activation, actor: Actor) -> None:
@@ -184,13 +208,16 @@ class RuleRoutes:
                 raise Conflict(f"this version of the program does not accept the set: {error}") from error
 
     async def request(self, body: BacktestBody, actor: Actor) -> BacktestRow:
-        """Ask for a backtest; the rules service works on one at a time."""
+        """Ask for a backtest; the rules service works on one at a time. A mistake of the draft is refused (422)."""
         now = datetime.now(UTC)
         if actor.areas is not None:
             body = body.model_copy(update={"areas": body.areas or tuple(sorted(actor.areas))})
             if strange := [area for area in body.areas if not actor.covers(area)]:
                 raise NotFound(f"areas: no district {strange[0]}")
         async with self._pool.acquire() as conn, conn.transaction():
+            if (draft := body.draft(await self._in_force.current(conn))) is not None:
+                await rule_sets.across_districts(conn, draft)
+            await rule_sets.refuse_unregistered(conn, body.areas, body.devices)
             asked = body.model_dump(mode="json")
             query = queries["request_backtest"].bind(asked=asked, actor=actor.name, at=now)
             backtest_id = await conn.fetchval(*query)

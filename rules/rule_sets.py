@@ -1,14 +1,15 @@
 """Sets of rules: uploaded as drafts, checked, put in force by an administrator; and which one is in force."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import structlog
 
-from rules.catalog import Catalog, default_catalog, parse_files, widened
+from rules.catalog import Catalog, default_catalog, parse_files, shipped_text, widened
 from rules.fitness import refuse_unfit, scope_words, strangers
 from rules.model import InvalidRule
 from sql import audit, queries
@@ -80,6 +81,27 @@ async def stored(conn: asyncpg.Connection, digest: str) -> Catalog:
     if row is None:
         raise NotFound(f"no set of rules {digest}")
     return parse_files(row["files"])
+
+
+async def files_in_force(conn: asyncpg.Connection) -> dict[str, str] | None:
+    """The files of the activated set, by name; None: the rules of the settings or the program are in force."""
+    row = await conn.fetchrow(*queries["rule_set_in_force"].bind())
+    return None if row is None or row["digest"] is None else dict(row["files"])
+
+
+def with_shipped(files: Mapping[str, str], rule_ids: Collection[str], *, enabled: bool = True) -> dict[str, str]:
+    """Files of a set and one more that has rules which ship with the program, word for word."""
+    names = (f"shipped-{number}.toml" for number in count(1))
+    return {**files, next(name for name in names if name not in files): shipped_text(rule_ids, enabled=enabled)}
+
+
+async def refuse_unregistered(
+    conn: asyncpg.Connection | asyncpg.Pool, areas: Collection[str], devices: Collection[str]
+) -> None:
+    """Raises NotFound that names the first district or device which nobody registered."""
+    query = queries["unregistered_words"].bind(areas=list(areas), devices=list(devices), meter_classes=[])
+    for row in await conn.fetch(*query):
+        raise NotFound(f"{row['key']}: no {'district' if row['key'] == 'areas' else 'device'} {row['word']}")
 
 
 async def unregistered(conn: asyncpg.Connection | asyncpg.Pool, catalog: Catalog) -> list[str]:

@@ -15,7 +15,7 @@ from rules.backtest import OFFICER_HOURS, Report, as_data, newly_missed
 from rules.backtesting import Asked, run_backtest
 from rules.catalog import Catalog, parse_files
 from rules.drafts import changed, from_assignments
-from rules.rule_sets import across_districts, read_files
+from rules.rule_sets import across_districts, read_files, refuse_unregistered
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
 
@@ -75,6 +75,7 @@ def show_backtest(
             async def told(done: int, devices: int) -> None:
                 progress.update(task, completed=done, total=devices)
 
+            await refuse_unregistered(conn, asked.areas, asked.devices)
             draft_rules = await across_districts(conn, tried) if tried else current
             return await run_backtest(conn, draft_rules, current if tried else None, asked, zone, told)
 

@@ -1,5 +1,6 @@
 """`gaswarden rules`: what rules there are and may be, drafts, and which set is in force."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,9 @@ from app.commands.precision import show_precision
 from app.commands.terminal import JsonOption, console_actor, load, say, show_json, show_table, with_connection
 from app.compose import packaged_rules
 from rules import rule_sets
-from rules.catalog import KINDS, Catalog, parse_files
+from rules.catalog import KINDS, Catalog, default_catalog, parse_files, shipped_text
+from rules.fitness import lacking
+from rules.model import InvalidRule
 from rules.rule_sets import InForce
 from sql import queries
 
@@ -33,14 +36,19 @@ def in_force(context: typer.Context) -> Catalog:
 def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show the rules in force."""
     catalog = in_force(context)
+    missing = lacking(catalog, default_catalog())
     if as_json:
         rows = {rule_id: dict(rule.definition) for rule_id, rule in catalog.rules.items()}
-        show_json({"digest": catalog.digest, "rules": rows})
+        show_json({"digest": catalog.digest, "rules": rows, "lacking": [rule.rule_id for rule in missing]})
         return
     shown = [
         (one.rule_id, one.family, one.severity, one.visit, one.clears, one.title) for one in catalog.rules.values()
     ]
     show_table(f"Rules {catalog.digest}", ["rule", "family", "severity", "visit", "ends", "what"], shown)
+    if missing:
+        titles = [(rule.rule_id, rule.family, rule.severity, rule.title) for rule in missing]
+        show_table("This set has nothing for", ["rule of the program", "family", "severity", "what"], titles)
+        say("take them in with `gaswarden rules adopt`, or write them off with `gaswarden rules adopt --off`")
 
 
 @rules.command("kinds")
@@ -84,6 +92,44 @@ def upload_files(context: typer.Context, path: FilesArgument, note: NoteOption) 
             return await rule_sets.upload(conn, files, note, console_actor(), datetime.now(UTC))
 
     say(f"kept as {with_connection(context, work).digest}")
+
+
+@rules.command("adopt")
+def adopt_rules(
+    context: typer.Context,
+    rule_id: Annotated[
+        list[str] | None, typer.Argument(help="Rules of the program; none: all that are lacking.")
+    ] = None,
+    note: NoteOption = "rules of the program taken in",
+    off: Annotated[bool, typer.Option("--off", help="Take them in switched off: a decision against them.")] = False,
+    print_only: Annotated[bool, typer.Option("--print", help="Print them as a rules file and keep nothing.")] = False,
+) -> None:
+    """Add rules of the program that the activated set lacks, word for word, and keep the result as a draft.
+
+    The set in force stays as it is until the draft is activated. Rules that a file of the settings holds are added
+    there by hand: --print writes what to add.
+    Exit codes: 0 kept (or nothing lacks), 1 refused, 2 wrong usage or settings.
+    """
+    wanted = rule_id or [rule.rule_id for rule in lacking(in_force(context), default_catalog())]
+    if strange := [one for one in wanted if one not in default_catalog().rules]:
+        raise typer.BadParameter(f"the program ships no rule {strange[0]}")
+    if not wanted:
+        say("nothing is lacking")
+        return
+    if print_only:
+        sys.stdout.write(shipped_text(wanted, enabled=not off))
+        return
+
+    async def work(conn: asyncpg.Connection) -> Catalog:
+        async with conn.transaction():
+            files = await rule_sets.files_in_force(conn)
+            if files is None:
+                raise InvalidRule("no set is activated: add what --print writes to the file of the setting rules.file")
+            more = rule_sets.with_shipped(files, wanted, enabled=not off)
+            return await rule_sets.upload(conn, more, note, console_actor(), datetime.now(UTC))
+
+    digest = with_connection(context, work).digest
+    say(f"kept as {digest} with {', '.join(wanted)}; put it in force: gaswarden rules activate {digest} --note ...")
 
 
 @rules.command("activate")

@@ -17,8 +17,9 @@ from app.settings import Settings, effective
 from app.sources import variable_name
 from inspections.catalogues import catalogue_files
 from rules.catalog import default_catalog
+from rules.fitness import lacking
 from rules.model import InvalidRule
-from rules.rule_sets import catalog_at, mistakes_in_force
+from rules.rule_sets import InForce, catalog_at, mistakes_in_force
 from sql import queries
 from sql.migrate import migrate as apply_migrations
 
@@ -157,7 +158,9 @@ async def _rules_in_force(conn: asyncpg.Connection, settings: Settings) -> Findi
     except InvalidRule:  # told already
         packaged = default_catalog()
     words, mistakes = await mistakes_in_force(conn, packaged)
-    return Finding("rules in force", ok=not mistakes, fact="; ".join([words, *mistakes]))
+    missing = [rule.rule_id for rule in lacking(await InForce(packaged).current(conn), default_catalog())]
+    hints = [f"it has nothing for {', '.join(missing)} (`gaswarden rules adopt`)"] if missing else []
+    return Finding("rules in force", ok=not mistakes, fact="; ".join([words, *mistakes, *hints]))
 
 
 def _timescale(edition: asyncpg.Record | None) -> Finding:

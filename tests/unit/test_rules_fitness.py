@@ -2,9 +2,9 @@
 
 import pytest
 
-from rules.catalog import default_catalog
+from rules.catalog import default_catalog, packaged_texts, parse_files, shipped_text
 from rules.drafts import changed
-from rules.fitness import refuse_unfit, scope_words, strangers
+from rules.fitness import lacking, refuse_unfit, scope_words, strangers
 from rules.model import InvalidRule
 
 CATALOG = default_catalog()
@@ -48,6 +48,23 @@ overrides = "leak_alarm"
 user_classes = ["commercial"]"""
     catalog = changed(CATALOG, {"a": text})
     assert refuse_unfit(catalog) is catalog
+
+
+def test_what_an_older_set_lacks_is_what_it_has_nothing_of() -> None:
+    """Not what it has under another name, and not what somebody switched off."""
+    texts = dict(packaged_texts())
+    del texts["inspection.toml"]
+    older = parse_files(texts)
+    assert [rule.rule_id for rule in lacking(older, CATALOG)] == ["hazard_open"]
+    decided = {**texts, "off.toml": shipped_text(["hazard_open"], enabled=False)}
+    assert lacking(parse_files(decided), CATALOG) == ()
+    renamed = {**texts, "own.toml": shipped_text(["hazard_open"]).replace("[rule.hazard_open", "[rule.our_hazards")}
+    assert lacking(parse_files(renamed), CATALOG) == ()
+
+
+def test_the_shipped_rules_as_text_are_the_shipped_rules() -> None:
+    """Word for word: the same version."""
+    assert parse_files({"all.toml": shipped_text(CATALOG.rules)}).digest == CATALOG.digest
 
 
 def test_what_a_rule_looks_for_and_nobody_registered_is_named() -> None:
