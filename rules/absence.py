@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 
 from rules.model import Finding, Rule
 
+OWN_OUTAGE_MIN_S = 900.0
+"""Nothing at all for this long (and for 1.5 of the shortest interval anything has) counts as our own outage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -43,6 +46,11 @@ class Quiet:
     presence: str | None = None
     alone_since: datetime | None = None
     learned_gaps: int | None = None
+
+
+def own_gap_s(shortest_interval_s: float) -> float:
+    """For how many seconds we must have heard nobody to call it our own outage."""
+    return max(OWN_OUTAGE_MIN_S, 1.5 * shortest_interval_s)
 
 
 def outages(

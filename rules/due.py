@@ -1,23 +1,19 @@
-"""Judges the devices that are due: learns their interval, finds who is silent, and says when to look next."""
+"""Judges the devices that are due: learns their interval, finds who is silent, and says when to look next. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-import asyncpg
-
-from rules import absence, rhythm, store, watch_store
+from rules import absence, rhythm
 from rules.absence import Outage, Quiet
 from rules.catalog import Catalog
-from rules.failures import Guard
 from rules.gate import admit
 from rules.model import Finding, Rule
 from rules.rhythm import Learned
+from rules.sight import Guarding, Row, Sight, Watch, spots_of
 from rules.topology import Spot
-from rules.watch_store import Watch, spots_of
 
 DUE_MAX = 1_000
 """Devices looked at in one transaction; more are due at once only after a start or the end of a large incident."""
@@ -49,45 +45,45 @@ class Judged:
 
 
 async def judge_due(
-    conn: asyncpg.Connection,
+    sight: Sight,
     catalog: Catalog,
-    due: Sequence[asyncpg.Record],
+    due: Sequence[Row],
     ours: Sequence[Outage],
     observed_from: datetime,
     now: datetime,
-    guard: Guard,
+    guard: Guarding,
 ) -> list[Judged]:
     """What is known of the due devices that a rule covers; gateways are asked only about those that seem silent."""
     rules = catalog.of_kind("device_silent")
     covered = [(row, rule) for row in due if row["placed"] and (rule := _covering(rules, row)) is not None]
     wanted = [row["device_id"] for row, _ in covered if _learns_today(row, now)]
-    arrivals = await watch_store.device_arrivals(conn, wanted, now - LEARN_FROM) if wanted else {}
+    arrivals = await sight.device_arrivals(wanted, now - LEARN_FROM) if wanted else {}
     judged = [_judged(rule, row, arrivals, observed_from, now) for row, rule in covered]
     suspects = {one.device_id: one for one in judged if one.seems_silent(now)}
-    findings = await _silences(conn, catalog, suspects.values(), ours, now, guard) if suspects else {}
+    findings = await _silences(sight, catalog, suspects.values(), ours, now, guard) if suspects else {}
     return [replace(one, finding=findings.get(one.device_id)) for one in judged]
 
 
-def _learns_today(row: Mapping[str, Any], now: datetime) -> bool:
+def _learns_today(row: Row, now: datetime) -> bool:
     """An interval is learned as soon as it can be, and anew once a week; devices take turns by their id."""
     return row["interval_s"] is None or (row["device_id"] + now.toordinal()) % LEARN_EVERY_DAYS == 0
 
 
 async def _silences(
-    conn: asyncpg.Connection,
+    sight: Sight,
     catalog: Catalog,
     suspects: Iterable[Judged],
     ours: Sequence[Outage],
     now: datetime,
-    guard: Guard,
+    guard: Guarding,
 ) -> dict[int, Finding]:
     """The findings about devices that seem silent, by device: only while we listened and their gateway spoke."""
     suspects = list(suspects)
     gateway_ids = sorted({one.quiet.gateway_id for one in suspects if one.quiet.gateway_id is not None})
-    passed_on = await watch_store.gateways_passed_on(conn, gateway_ids, GATEWAY_SAMPLE)
+    passed_on = await sight.gateways_passed_on(gateway_ids, GATEWAY_SAMPLE)
     rule_ids = [one.rule_id for one in catalog.of_kind("gateway_silent", "cell_silent")]
     since = min(one.quiet.heard_at for one in suspects)
-    away = await store.gateway_outages(conn, gateway_ids, since, rule_ids, now)
+    away = await sight.gateway_outages(gateway_ids, since, rule_ids, now)
     found: dict[int, Finding] = {}
     for one in suspects:
         known = [one.quiet.gateway_heard_at, passed_on.get(one.quiet.gateway_id or 0), one.quiet.heard_at]
@@ -100,7 +96,7 @@ async def _silences(
     return found
 
 
-def _covering(rules: Iterable[Rule], row: Mapping[str, Any]) -> Rule | None:
+def _covering(rules: Iterable[Rule], row: Row) -> Rule | None:
     """The rule that covers a device; scopes of one kind never overlap."""
     words = tuple(row[name] for name in ("device_kind", "meter_class", "user_class", "area", "code"))
     return next((rule for rule in rules if rule.covers(*words)), None)
@@ -108,7 +104,7 @@ def _covering(rules: Iterable[Rule], row: Mapping[str, Any]) -> Rule | None:
 
 def _judged(
     rule: Rule,
-    row: Mapping[str, Any],
+    row: Row,
     arrivals: Mapping[int, Iterable[datetime]],
     observed_from: datetime,
     now: datetime,
@@ -137,7 +133,7 @@ def _judged(
     return Judged(quiet, rule, allowed_s, learned, spots_of(row))
 
 
-def _learned(rule: Rule, row: Mapping[str, Any], arrivals: Mapping[int, Iterable[datetime]]) -> Learned | None:
+def _learned(rule: Rule, row: Row, arrivals: Mapping[int, Iterable[datetime]]) -> Learned | None:
     """What is learned today, else what was learned before."""
     if row["device_id"] in arrivals:
         limits = rule["learned_share_min"], rule["learned_factor_max"]
@@ -146,13 +142,13 @@ def _learned(rule: Rule, row: Mapping[str, Any], arrivals: Mapping[int, Iterable
 
 
 async def find_gone(
-    conn: asyncpg.Connection, rules: Sequence[Rule], ours: Sequence[Outage], now: datetime, guard: Guard
+    sight: Sight, rules: Sequence[Rule], ours: Sequence[Outage], now: datetime, guard: Guarding
 ) -> dict[str, tuple[Finding, tuple[Spot, ...]]]:
     """Devices that their platform calls gone: finding and places, by subject."""
     found: dict[str, tuple[Finding, tuple[Spot, ...]]] = {}
     for rule in rules:
         until = now - timedelta(seconds=rule["offline_min_s"])
-        rows = await watch_store.gone_devices(conn, rule.rule_id, until, DUE_MAX)
+        rows = await sight.gone_devices(rule.rule_id, until, DUE_MAX)
         quiet = [
             Quiet(
                 subject_id=row["device_id"],
@@ -176,8 +172,8 @@ async def find_gone(
 
 
 async def save_watches(
-    conn: asyncpg.Connection,
-    due: Sequence[asyncpg.Record],
+    sight: Sight,
+    due: Sequence[Row],
     judged: Sequence[Judged],
     folded: Mapping[str, str],
     out: AbstractSet[str],
@@ -205,4 +201,4 @@ async def save_watches(
     idle = [row["device_id"] for row in due if row["device_id"] not in seen]
     watches += [Watch(device_id, None, None, now + rhythm.LOOK_AT_LEAST) for device_id in idle]
     if watches:
-        await watch_store.save_watches(conn, watches)
+        await sight.save_watches(watches)

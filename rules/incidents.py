@@ -1,4 +1,4 @@
-"""Begins and ends incidents of silent places, and folds what is silent into them."""
+"""Begins and ends incidents of silent places, and folds what is silent into them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
 
-import asyncpg
-
-from rules import topology, watch_store
+from rules import topology
 from rules.absence import Outage
 from rules.catalog import Catalog
-from rules.failures import Guard
 from rules.gate import admit
 from rules.model import Cleared, Finding, Rule
+from rules.sight import Guarding, Row, Sight
 from rules.topology import Count, Mute, Spot
 
 
@@ -27,12 +25,12 @@ class Cells:
 
 
 async def fold_all(
-    conn: asyncpg.Connection,
+    sight: Sight,
     catalog: Catalog,
     mutes: Mapping[str, tuple[Finding, tuple[Spot, ...]]],
     ours: Sequence[Outage],
     now: datetime,
-    guard: Guard,
+    guard: Guarding,
     gateways_dead: frozenset[Spot],
 ) -> Cells:
     """Fold what is silent into the dead places of every rule; what no incident takes stands alone."""
@@ -43,34 +41,34 @@ async def fold_all(
             for subject, (finding, spots) in mutes.items()
             if subject not in cells.folded
         ]
-        await _fold(conn, catalog, rule, waiting, ours, now, guard, cells, gateways_dead)
+        await _fold(sight, catalog, rule, waiting, ours, now, guard, cells, gateways_dead)
     return cells
 
 
 async def _fold(
-    conn: asyncpg.Connection,
+    sight: Sight,
     catalog: Catalog,
     rule: Rule,
     mutes: Sequence[Mute],
     ours: Sequence[Outage],
     now: datetime,
-    guard: Guard,
+    guard: Guarding,
     cells: Cells,
     gateways_dead: frozenset[Spot],
 ) -> None:
     """Which places are dead now: fold what is silent in them, end the incidents of those that are not any more."""
-    open_cells = await watch_store.open_cells(conn, [rule.rule_id])
+    open_cells = await sight.open_cells([rule.rule_id])
     known = frozenset((row["level"], row["place_id"]) for row in open_cells)
     if not mutes and not known:
         return
     spots = {spot for mute in mutes for spot in mute.spots} | known
     districts = {number for level, number in spots if level == "district"}
     districts |= {row["district_id"] for row in open_cells if row["district_id"]}
-    below, names = await watch_store.compounds_of_districts(conn, sorted(districts))
+    below, names = await sight.compounds_of_districts(sorted(districts))
     watched = spots | {spot for district in known & below.keys() for spot in below[district]}
     gateway_rules = [one.rule_id for one in catalog.of_kind("gateway_silent")]
     seen_now = now - _ours_lately(ours, now)
-    counts = await watch_store.watched_places(conn, sorted(watched), rule["overdue_intervals"], seen_now, gateway_rules)
+    counts = await sight.watched_places(sorted(watched), rule["overdue_intervals"], seen_now, gateway_rules)
     dead = guard.run(rule, partial(topology.dead_places, rule, counts, below, known), known) | gateways_dead
     folded = topology.fold(mutes, dead)
     begun = folded.incidents.keys() - known
@@ -78,23 +76,23 @@ async def _fold(
         count = _district_count(below[spot], counts, dead, names[spot]) if spot[0] == "district" else counts[spot]
         since = min(mute.since for mute in folded.incidents[spot])
         cells.found += admit(rule, [topology.incident(rule, spot, count, since, now)])
-        await _take_up(conn, catalog, rule, spot, open_cells, now, cells)
+        await _take_up(sight, catalog, rule, spot, open_cells, now, cells)
     for spot, inside in folded.incidents.items():
         cells.folded |= {mute.subject: _subject(spot) for mute in inside}
         ids = [int(mute.subject.partition(":")[2]) for mute in inside]
-        await watch_store.fold_watches(conn, ids, _subject(spot))
+        await sight.fold_watches(ids, _subject(spot))
     for spot in sorted(known - dead):
         cells.found.append(Cleared(rule.rule_id, _subject(spot), now))
         cells.ended.add(_subject(spot))
-        await watch_store.unfold_watches(conn, _subject(spot), now)
+        await sight.unfold_watches(_subject(spot), now)
 
 
 async def _take_up(
-    conn: asyncpg.Connection,
+    sight: Sight,
     catalog: Catalog,
     rule: Rule,
     spot: Spot,
-    open_cells: Sequence[asyncpg.Record],
+    open_cells: Sequence[Row],
     now: datetime,
     cells: Cells,
 ) -> None:
@@ -102,15 +100,15 @@ async def _take_up(
     subject = _subject(spot)
     reason = {"folded_into": subject}
     device_rules = [one.rule_id for one in catalog.of_kind("device_silent")]
-    singles = await watch_store.silences_within(conn, device_rules, spot)
+    singles = await sight.silences_within(device_rules, spot)
     cells.found += [Cleared(row["rule_id"], row["subject"], now, evidence=reason) for row in singles]
-    await watch_store.fold_watches(conn, [row["device_id"] for row in singles], subject)
+    await sight.fold_watches([row["device_id"] for row in singles], subject)
     for row in open_cells:
         smaller = spot[0] == "district" and row["level"] != "district" and row["district_id"] == spot[1]
         smaller = smaller or (spot[0] == "compound" and row["level"] == "building" and row["compound_id"] == spot[1])
         if smaller:
             cells.found.append(Cleared(rule.rule_id, row["subject"], now, evidence=reason))
-            await watch_store.refold_watches(conn, row["subject"], subject)
+            await sight.refold_watches(row["subject"], subject)
 
 
 def _district_count(below: Sequence[Spot], counts: Mapping[Spot, Count], dead: frozenset[Spot], name: str) -> Count:
@@ -129,15 +127,15 @@ def _subject(spot: Spot) -> str:
 
 
 async def dead_by_gateways(
-    conn: asyncpg.Connection, catalog: Catalog, rule: Rule, alone: Mapping[str, tuple[Finding, str]], now: datetime
+    sight: Sight, catalog: Catalog, rule: Rule, alone: Mapping[str, tuple[Finding, str]], now: datetime
 ) -> tuple[list[Finding | Cleared], dict[Spot, str]]:
     """Districts most of whose gateways are silent (with their codes), and what their incidents begin and take up."""
-    known = {(row["level"], row["place_id"]) for row in await watch_store.open_cells(conn, [rule.rule_id])}
+    known = {(row["level"], row["place_id"]) for row in await sight.open_cells([rule.rule_id])}
     areas = sorted({area for _, area in alone.values()})
     gateway_rules = [one.rule_id for one in catalog.of_kind("gateway_silent")]
     found: list[Finding | Cleared] = []
     dead: dict[Spot, str] = {}
-    for row in await watch_store.gateways_of_areas(conn, areas, gateway_rules):
+    for row in await sight.gateways_of_areas(areas, gateway_rules):
         spot = ("district", row["district_id"])
         own = [one for one, area in alone.values() if area == row["area"]]
         gone = len(own) + len(row["silent_ids"])

@@ -17,7 +17,6 @@ from rules import (
     assertions,
     changes,
     evaluation,
-    flooding,
     frames,
     instants,
     lifecycle,
@@ -31,18 +30,16 @@ from rules.changes import key_of
 from rules.detectors import DAILY
 from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
-from rules.gate import admit
 from rules.hazard_store import follow_hazards, hazards_found
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans
 from rules.unread import alarm_unread
 from rules.unread_store import unread_alarms_of_batches
+from rules.watch_store import StoredSight
 
 OUTAGES_KEPT = timedelta(days=60)
 INTERVAL_KEPT = timedelta(hours=1)
 _REPORTED_LATE = timedelta(days=30)  # how old a hazard may be whose report corrects what was made of its alert
-OWN_OUTAGE_MIN_S = 900.0
-"""Nothing at all for this long (and for 1.5 of the shortest interval anything has) counts as our own outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,20 +250,12 @@ async def take_inspections(conn: asyncpg.Connection, catalog: Catalog, now: date
 
 
 async def _end_silences(conn: asyncpg.Connection, catalog: Catalog, now: datetime) -> tuple[int, ...]:
-    rule_ids = [rule.rule_id for rule in catalog.of_kind("device_silent", "gateway_silent", "cell_silent")]
-    found = [Cleared(rule_id, subject, now) for rule_id, subject in await store.heard_again(conn, rule_ids)]
-    return await save_found(conn, catalog, found, now)
+    return await save_found(conn, catalog, await watching.heard_again(StoredSight(conn), catalog, now), now)
 
 
 async def _floods(conn: asyncpg.Connection, catalog: Catalog, now: datetime, guard: Guard) -> tuple[int, ...]:
     """Gateways that flood, and alerts of floods that are over."""
-    rules = catalog.of_kind("gateway_flood")
-    over = await watch_store.floods_over(conn, [rule.rule_id for rule in rules]) if rules else []
-    found: list[Finding | Cleared] = [Cleared(rule_id, subject, now) for rule_id, subject in over]
-    for rule in rules:
-        floods = await watch_store.flooding_gateways(conn, rule.rule_id)
-        found += admit(rule, guard.run(rule, partial(flooding.gateway_flood, rule, floods, now), []))
-    return await save_found(conn, catalog, found, now)
+    return await save_found(conn, catalog, await watching.floods(StoredSight(conn), catalog, now, guard), now)
 
 
 async def _hazards(
@@ -300,13 +289,15 @@ async def _find_silences(
     if facts["first_at"] is None or listening.interval_s is None:
         listening.interval_at = None
         return (), False
-    gap_s = max(OWN_OUTAGE_MIN_S, 1.5 * listening.interval_s)
+    gap_s = absence.own_gap_s(listening.interval_s)
     since = listening.seen_until or now - OUTAGES_KEPT
     listening.gaps += await store.batch_gaps(conn, since, gap_s)
     listening.seen_until = facts["newest_at"]
     ours = absence.outages(listening.gaps, now, facts["newest_at"], gap_s)
-    written: tuple[int, ...] = ()
-    found, dead = await watching.look_at_gateways(conn, catalog, ours, facts["first_at"], now, guard)
-    written += await save_found(conn, catalog, found, now)
-    looked = await watching.look(conn, catalog, ours, facts["first_at"], now, guard, dead)
-    return written + await save_found(conn, catalog, looked.found, now), looked.more
+    written: list[int] = []
+
+    async def save(found: Sequence[Finding | Cleared]) -> None:
+        written.extend(await save_found(conn, catalog, found, now))
+
+    more = await watching.find_silences(StoredSight(conn), catalog, ours, facts["first_at"], now, guard, save)
+    return tuple(written), more

@@ -7,7 +7,6 @@ from datetime import datetime
 import asyncpg
 
 from rules import clocks
-from rules.absence import Outage, Quiet
 from rules.alert_rows import alert_of, row_of
 from rules.assertions import Event
 from rules.calling import Told, call_out
@@ -313,49 +312,6 @@ async def batch_gaps(conn: asyncpg.Connection, since: datetime, gap_s: float) ->
     """Times longer than `gap_s` seconds in which no batch arrived."""
     rows = await conn.fetch(*queries["batch_gaps"].bind(since=since, gap_s=gap_s))
     return [(row["previous_at"], row["at"]) for row in rows]
-
-
-async def silent_gateways(
-    conn: asyncpg.Connection,
-    rule: Rule,
-    now: datetime,
-    observed_from: datetime,
-    count: int,
-    cell_rule_ids: Sequence[str],
-) -> list[Quiet]:
-    """Gateways that may be silent and have no alert for it."""
-    query = queries["silent_gateways"]
-    rows = await conn.fetch(
-        *query.bind(
-            rule_id=rule.rule_id,
-            now=now,
-            intervals_missed=rule["intervals_missed"],
-            offline_min_s=rule["offline_min_s"],
-            observed_from=observed_from,
-            count=count,
-            cell_rule_ids=cell_rule_ids,
-        )
-    )
-    return [Quiet(**row) for row in rows]
-
-
-async def gateway_outages(
-    conn: asyncpg.Connection, gateway_ids: Sequence[int], since: datetime, rule_ids: Sequence[str], now: datetime
-) -> dict[int, list[Outage]]:
-    """Times in which gateways were away, by gateway."""
-    query = queries["gateway_outages"]
-    rows = await conn.fetch(*query.bind(gateway_ids=gateway_ids, since=since, rule_ids=rule_ids, now=now))
-    found: dict[int, list[Outage]] = {}
-    for row in rows:
-        if row["away"]:
-            found.setdefault(row["gateway_id"], []).append(Outage(row["from_at"], row["to_at"]))
-    return found
-
-
-async def heard_again(conn: asyncpg.Connection, rule_ids: Sequence[str]) -> list[Key]:
-    """Open silences whose device or gateway has been heard since."""
-    rows = await conn.fetch(*queries["heard_again"].bind(rule_ids=rule_ids))
-    return [(row["rule_id"], row["subject"]) for row in rows]
 
 
 async def quiet_buildings(conn: asyncpg.Connection, rule_ids: Sequence[str], leak_rule_ids: Sequence[str]) -> list[Key]:
