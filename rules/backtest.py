@@ -38,7 +38,10 @@ class Caught:
 
 @dataclass(frozen=True, slots=True)
 class RuleSummary:
-    """What one rule would have raised; `not_evaluated`: why stored history cannot say (None: it was evaluated)."""
+    """What one rule would have raised.
+
+    `not_evaluated`: why stored history cannot say (None: it was evaluated). `assumes`: what was taken for granted.
+    """
 
     rule_id: str
     version: str
@@ -46,6 +49,7 @@ class RuleSummary:
     by_severity: Mapping[str, int]
     officer_h: float
     not_evaluated: str | None = None
+    assumes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,12 @@ def alerts_of(
     for one in found:
         keyed.setdefault(key_of(one), []).append(one)
     alerts = [alert for key, items in keyed.items() for alert in _of_key(rules, key, items, answered_after)]
-    return sorted(alerts, key=lambda one: (one.raised_at, one.rule_id, one.subject))
+    return sorted(alerts, key=in_order)
+
+
+def in_order(alert: Alert) -> tuple[datetime, str, str]:
+    """What alerts of a report are sorted by: the moment of raising first."""
+    return alert.raised_at, alert.rule_id, alert.subject
 
 
 def _of_key(
@@ -231,6 +240,7 @@ def as_data(report: Report, alerts_max: int = 1000) -> dict[str, object]:
                 "by_severity": dict(one.by_severity),
                 "officer_hours": round(one.officer_h, 1),
                 "not_evaluated": one.not_evaluated,
+                "assumes": one.assumes,
             }
             for one in report.rules
         ],

@@ -5,14 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import product
-from types import MappingProxyType
 
 import asyncpg
 
 from rules import backtest, evaluation, frames, instant_store
 from rules.assertions import Event
 from rules.backtest import OFFICER_HOURS, KnownLeak, Report, RuleSummary
+from rules.backtest_absence import LOOK_EVERY, absences_of_period, rules_of
 from rules.backtest_groups import buildings_of_period
+from rules.backtest_reach import assumed, why_not
 from rules.catalog import Catalog
 from rules.evaluation import Found
 from rules.instant_judging import judge_history
@@ -31,25 +32,15 @@ DEVICE_DAYS = 40_000
 TELLING_SLICE = 200
 """Devices whose events and reports are in memory at once: only those of which an event rule may say something."""
 
-NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
-    {
-        "absence": "depends on when messages arrived and when we listened; stored history holds what they said",
-        "alarm_unread": "looks at messages that could not be stored; what is left of them is the newest",
-        "zone_pressure_fall": "looks at every meter of a zone at each report; a backtest goes from device to device",
-        "zone_loss": "balances what all meters of a zone counted, once a day; a backtest goes from device to device",
-        "asset": "looks at dates in the registry, not at what devices sent",
-        "inspection": "is about what inspectors found, not about what devices sent",
-        "desk": "is about this service's own channels and rota, not about what devices sent",
-    }
-)
-"""Families and kinds that cannot be tried on stored history, and why."""
-
 Told = Callable[[int, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a backtest is about: the period, which devices (empty: all), and what officers' work costs."""
+    """What a backtest is about: the period, which devices (empty: all), and what officers' work costs.
+
+    `look_every`: how often it looks for who is silent.
+    """
 
     since: datetime
     until: datetime
@@ -57,6 +48,7 @@ class Asked:
     devices: tuple[str, ...] = ()
     answered_after: timedelta | None = timedelta(days=1)
     officer_hours: Mapping[str, float] = field(default_factory=lambda: OFFICER_HOURS)
+    look_every: timedelta = LOOK_EVERY
 
 
 async def run_backtest(
@@ -75,21 +67,60 @@ async def run_backtest(
     found: list[Found] = []
     before: list[Found] = []
     count = slice_of(asked, [*drafts, *changed])
+    progress = _Progress(told, len(device_ids), bool(rules_of(draft)))
     for start in range(0, len(device_ids), count):
         part = device_ids[start : start + count]
         new, old = await _of_slice(conn, drafts, changed, part, asked, zone)
         found += new
         before += old
-        await told(start + len(part), len(device_ids))
+        await progress.devices_done(start + len(part))
+    silences, silences_before = await _silences(conn, draft, current, device_ids, asked, progress)
     found += await _buildings(conn, drafts, drafts, device_ids, asked)
     before += await _buildings(conn, changed, currents, device_ids, asked)
     leaks = await known_leaks(conn, asked, set(device_ids))
-    report = _summary(draft, found, leaks, asked, len(device_ids))
+    report = _summary(draft, found, silences, leaks, asked, len(device_ids))
     if current is None:
         return report
     shared = {rule.rule_id for rule in currents if rule in drafts}
     before += [one for one in found if one.rule_id in shared]
-    return backtest.against(report, _summary(current, before, leaks, asked, len(device_ids)), _kinds(draft, current))
+    return backtest.against(
+        report, _summary(current, before, silences_before, leaks, asked, len(device_ids)), _kinds(draft, current)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Tells how many devices are done; where arrivals are played again, too, that is the last quarter of the way."""
+
+    told: Told
+    devices: int
+    plays: bool
+
+    async def devices_done(self, done: int) -> None:
+        """So many devices were looked at one by one."""
+        await self.told(done * 3 // 4 if self.plays else done, self.devices)
+
+    async def days_done(self, done: int, days: int) -> None:
+        """So many days were played again."""
+        await self.told(self.devices * 3 // 4 + (self.devices - self.devices * 3 // 4) * done // days, self.devices)
+
+
+async def _silences(
+    conn: asyncpg.Connection,
+    draft: Catalog,
+    current: Catalog | None,
+    device_ids: Sequence[int],
+    asked: Asked,
+    progress: _Progress,
+) -> tuple[list[Alert], list[Alert]]:
+    """Alerts of the absence rules of a draft and of the rules in force; played once where these are the same."""
+    same = current is None or rules_of(current) == rules_of(draft)
+    catalogs = [draft] if same or current is None else [draft, current]
+    played = [one for one in catalogs if rules_of(one)]
+    period = (asked.since, asked.until, asked.answered_after)
+    alerts = iter(await absences_of_period(conn, played, device_ids, *period, progress.days_done, asked.look_every))
+    each = [next(alerts) if rules_of(one) else [] for one in catalogs]
+    return each[0], each[-1]
 
 
 def slice_of(asked: Asked, rules: Sequence[Rule]) -> int:
@@ -100,11 +131,6 @@ def slice_of(asked: Asked, rules: Sequence[Rule]) -> int:
 
 def _tested(catalog: Catalog) -> list[Rule]:
     return [rule for rule in catalog.rules.values() if why_not(rule) is None]
-
-
-def why_not(rule: Rule) -> str | None:
-    """Why a rule cannot be tried on stored history; None: it can."""
-    return NOT_EVALUATED.get(rule.kind) or NOT_EVALUATED.get(rule.family)
 
 
 def _kinds(*catalogs: Catalog) -> list[dict[str, str]]:
@@ -205,14 +231,23 @@ def _of_period(found: Sequence[Found], since: datetime) -> list[Found]:
 
 
 def _summary(
-    catalog: Catalog, found: Sequence[Found], leaks: Sequence[KnownLeak], asked: Asked, devices: int
+    catalog: Catalog,
+    found: Sequence[Found],
+    silences: Sequence[Alert],
+    leaks: Sequence[KnownLeak],
+    asked: Asked,
+    devices: int,
 ) -> Report:
-    alerts: list[Alert] = backtest.alerts_of(catalog.rules, found, asked.answered_after)
+    alerts = sorted([*backtest.alerts_of(catalog.rules, found, asked.answered_after), *silences], key=backtest.in_order)
     report = backtest.summarised(catalog.rules, alerts, leaks, asked.since, asked.until, devices, asked.officer_hours)
     disabled = [
         RuleSummary(rule.rule_id, rule.version, 0, {}, 0.0, "is not enabled") for rule in catalog.disabled.values()
     ]
-    each = [replace(one, not_evaluated=why_not(catalog.rules[one.rule_id])) for one in report.rules]
+    rules = catalog.rules
+    each = [
+        replace(one, not_evaluated=why_not(rules[one.rule_id]), assumes=assumed(rules[one.rule_id]))
+        for one in report.rules
+    ]
     return replace(report, rules=(*each, *disabled))
 
 

@@ -61,7 +61,7 @@ async def judge_due(
     judged = [_judged(rule, row, arrivals, observed_from, now) for row, rule in covered]
     suspects = {one.device_id: one for one in judged if one.seems_silent(now)}
     findings = await _silences(sight, catalog, suspects.values(), ours, now, guard) if suspects else {}
-    return [replace(one, finding=findings.get(one.device_id)) for one in judged]
+    return [replace(one, finding=findings[one.device_id]) if one.device_id in findings else one for one in judged]
 
 
 def _learns_today(row: Row, now: datetime) -> bool:

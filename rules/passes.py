@@ -30,6 +30,7 @@ from rules.changes import key_of
 from rules.detectors import DAILY
 from rules.evaluation import Found, lookback, rounds
 from rules.failures import Guard
+from rules.gate import admit
 from rules.hazard_store import follow_hazards, hazards_found
 from rules.model import Cleared, Finding, Rule
 from rules.spans import Span, plan_spans

@@ -49,8 +49,8 @@ def show_backtest(
     """Try rules on stored history: alerts a day, officer-hours, known leaks caught and missed, difference to now.
 
     A draft is whole, or says only what changes: `--changes days.toml`, or `--set micro_leak.parameters.days=7`.
-    Looks at window and event rules and at leaks of one building, and names the others; nothing is written and nobody
-    is paged. Known leaks are alerts that an inspection confirmed and leak hazards that it found.
+    Looks at window, event and absence rules and at leaks of one building, says what it must assume, and names the
+    rules it cannot try; nothing is written and nobody is paged. Known leaks are alerts that an inspection confirmed and leak hazards that it found.
     Exit codes: 0 done, 1 the draft misses a known leak that the rules in force catch (or is wrong), 2 wrong usage.
     """
     last = _utc(until) or datetime.now(UTC)
@@ -135,6 +135,8 @@ def _show(report: Report) -> None:
     show_table("Backtest", ["rule", "alerts", "now", "officer-hours"], rows)
     if left_out := [(one.rule_id, one.not_evaluated) for one in report.rules if one.not_evaluated is not None]:
         show_table("Not evaluated", ["rule", "why"], left_out)
+    if approximate := [(one.rule_id, one.assumes) for one in report.rules if one.assumes is not None]:
+        show_table("Approximate", ["rule", "what is assumed"], approximate)
     say(
         f"{report.devices:,} devices, {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}: {len(report.alerts):,}"
         f" alerts, {report.alerts_per_day:.1f} a day, {report.officer_h:,.1f} officer-hours"
