@@ -27,7 +27,7 @@ from ingest.commanding.routes import CommandRoutes
 from ingest.proof_routes import ProofRoutes
 from ingest.routes import IngestRoutes
 from ingest.stranger_routes import StrangerRoutes
-from inspections import campaigning, scheduler
+from inspections import campaigning, counting, scheduler
 from inspections.booking_routes import BookingRoutes
 from inspections.campaign_routes import CampaignRoutes
 from inspections.case_routes import CaseRoutes
@@ -37,6 +37,7 @@ from inspections.evidence_routes import EvidenceRoutes
 from inspections.hazard_routes import HazardRoutes
 from inspections.objects import unwritable
 from inspections.offline_routes import OfflineRoutes
+from inspections.params import RosterParams
 from inspections.printing.paper_routes import PaperRoutes
 from inspections.report_routes import ReportRoutes
 from inspections.request_routes import RequestRoutes
@@ -213,7 +214,14 @@ def _notices(settings: Settings, pool: asyncpg.Pool) -> Service:
 
 
 def _inspections(settings: Settings, pool: asyncpg.Pool) -> Service:
-    return partial(scheduler.run, pool, settings.roster)
+    return partial(_inspect, pool, settings.roster)
+
+
+async def _inspect(pool: asyncpg.Pool, params: RosterParams) -> None:
+    """Duties and rosters; the figures of days beside them, so that counting a year keeps no alarm waiting."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(scheduler.run(pool, params))
+        group.create_task(counting.run(pool, params))
 
 
 def _campaign(settings: Settings, pool: asyncpg.Pool) -> Service:

@@ -92,6 +92,9 @@ class RosterParams(BaseModel):
     remind_every_s: float = Field(
         60.0, gt=0, le=86_400, description="How often overdue requests and cases are looked at."
     )
+    count_every_s: float = Field(
+        60.0, gt=0, le=86_400, description="How often days whose figures changed are counted anew, seconds."
+    )
     hazards_file: Path | None = Field(None, description="Own catalogue instead of inspections/hazards.toml.")
     checklists_file: Path | None = Field(None, description="Own checklists instead of inspections/checklists.toml.")
     checklist: Literal["asked", "required"] = Field(

@@ -8,6 +8,7 @@ docs/reports.md defines each figure.
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal, Self
 
@@ -22,7 +23,24 @@ COUNTS = (
     "covered", "covered_on_time", "hazards_found", "hazards_notified", "hazards_rectified",
     "hazards_rectified_on_time", "hazards_overdue",
 )  # fmt: skip
+Kind = Literal["planned", "visited", "due"]
 _DUE = frozenset({"due", "covered", "covered_on_time"})
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A local day whose figures of one kind changed since they were counted."""
+
+    kind: Kind
+    day: date
+
+
+def split_kinds(changed: Iterable[Changed]) -> dict[str, list[date]]:
+    """The days kind by kind, named as the statements that count them take them."""
+    split: dict[str, list[date]] = {"planned_on": [], "visited_on": [], "due_on": []}
+    for one in changed:
+        split[f"{one.kind}_on"].append(one.day)
+    return split
 
 
 class ReportQuery(Shape):

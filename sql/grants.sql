@@ -62,7 +62,7 @@ DO $$ BEGIN
         GRANT UPDATE ON refusal TO gaswarden_app;
     END IF;
 END $$;
--- One row for what of a device could not be stored and may be an alarm, counted up. (Not before 0033.)
+-- One row for what of a device could not be stored and may be an alarm, counted up. (Not before 0034.)
 DO $$ BEGIN
     IF to_regclass('unread_alarm') IS NOT NULL THEN
         GRANT UPDATE ON unread_alarm TO gaswarden_app;
@@ -127,5 +127,12 @@ END $$;
 DO $$ BEGIN
     IF to_regclass('outcome_conflict') IS NOT NULL THEN
         GRANT UPDATE ON outcome_conflict TO gaswarden_app;
+    END IF;
+END $$;
+-- A day's counts give way when it is counted anew, and marks when that is done. (Not before 0034.)
+DO $$ BEGIN
+    IF to_regclass('count_mark') IS NOT NULL THEN
+        GRANT DELETE ON place_count, inspector_count, count_mark TO gaswarden_app;
+        GRANT UPDATE ON counted_day TO gaswarden_app;
     END IF;
 END $$;

@@ -1646,3 +1646,203 @@ CREATE TABLE validation_cursor (
     slot      text PRIMARY KEY,
     batch_id  bigint NOT NULL
 );
+
+-- ============================================================================ figures of inspections (written by: inspections)
+
+-- Figures of inspections, kept by local day of the city (docs/reports.md). A day is always counted whole, by `count_inspections`, and what it
+-- held before goes; nothing is ever added to or taken from a count. What may change a day's figures leaves a mark in the same transaction, by
+-- trigger, so that no statement can forget it; a day with a mark is counted when it is asked for, until the pass (inspections/counting.py) has
+-- counted it anew and taken the mark away. A day that never had a mark holds nothing.
+
+-- Place count: a day's figures by compound and class of users.
+CREATE TABLE place_count (
+    day             date NOT NULL,
+    kind            text NOT NULL CHECK (kind IN (
+                        'planned',  -- by the roster's day: visits of the version in force, with an outcome, with one that got in
+                        'visited',  -- by the day of the visit: outcomes, and what they were
+                        'due'       -- by the due day: periodic duties, those done by an outcome that got in, by then
+                    )),
+    compound_id     int NOT NULL,
+    user_class      text NOT NULL,
+    planned         int NOT NULL,
+    planned_visited int NOT NULL,
+    planned_entered int NOT NULL,
+    visited         int NOT NULL,
+    entered         int NOT NULL,
+    partial         int NOT NULL,
+    no_access       int NOT NULL,
+    refused         int NOT NULL,
+    due             int NOT NULL,
+    covered         int NOT NULL,
+    covered_on_time int NOT NULL,
+    PRIMARY KEY (day, kind, compound_id, user_class)
+);
+
+-- Inspector count: a day's figures by inspector and district of the doors.
+CREATE TABLE inspector_count (
+    day             date NOT NULL,
+    kind            text NOT NULL CHECK (kind IN ('planned', 'visited')),
+    district_id     int NOT NULL,
+    inspector_id    int NOT NULL,
+    planned         int NOT NULL,
+    planned_visited int NOT NULL,
+    planned_entered int NOT NULL,
+    visited         int NOT NULL,
+    entered         int NOT NULL,
+    partial         int NOT NULL,
+    no_access       int NOT NULL,
+    refused         int NOT NULL,
+    PRIMARY KEY (day, kind, district_id, inspector_id)
+);
+
+-- Counted day: by which zone's days, and when last.
+CREATE TABLE counted_day (
+    kind       text NOT NULL CHECK (kind IN ('planned', 'visited', 'due')),
+    day        date NOT NULL,
+    zone       text NOT NULL,
+    counted_at timestamptz NOT NULL,
+    PRIMARY KEY (kind, day)
+);
+
+-- Count mark: something changed that a day's figures follow from. Written by triggers alone; rows come and go.
+CREATE TABLE count_mark (
+    mark_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind        text CHECK (kind IN ('planned', 'visited', 'due')),
+    day         date,                                    -- that day's figures
+    at          timestamptz,                             -- those of the day that this moment belongs to
+    premises_id int,                                     -- those of every day on which this door counts: it has another place or class
+    CONSTRAINT count_mark_one_check CHECK (num_nonnulls(day, at, premises_id) = 1 AND (kind IS NULL) = (premises_id IS NOT NULL))
+);
+-- serves: the doors whose days are still to be looked for
+CREATE INDEX count_mark_premises_idx ON count_mark (premises_id) WHERE premises_id IS NOT NULL;
+
+-- The figures of days, counted from scratch: the only place that says what is counted.
+CREATE FUNCTION count_inspections(planned_on date[], visited_on date[], due_on date[], zone text)
+RETURNS TABLE (day date, kind text, compound_id int, user_class text, inspector_id int, planned int, planned_visited int,
+               planned_entered int, visited int, entered int, partial int, no_access int, refused int, due int,
+               covered int, covered_on_time int)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT a.day, 'planned', b.compound_id, p.user_class, vv.inspector_id, count(*)::int, count(o.visit_id)::int,
+           (count(*) FILTER (WHERE o.entered))::int, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM unnest(planned_on) AS a(day)
+    CROSS JOIN LATERAL (SELECT r.run_id FROM roster_run r WHERE r.day = a.day ORDER BY r.version DESC LIMIT 1) n
+    JOIN visit_version vv ON vv.run_id = n.run_id
+    JOIN premises p ON p.premises_id = vv.premises_id
+    JOIN building b ON b.building_id = p.building_id
+    LEFT JOIN outcome o ON o.visit_id = vv.visit_id
+    GROUP BY a.day, b.compound_id, p.user_class, vv.inspector_id
+    UNION ALL
+    SELECT a.day, 'visited', b.compound_id, p.user_class, o.inspector_id, 0, 0, 0, count(*)::int, (count(*) FILTER (WHERE o.entered))::int,
+           (count(*) FILTER (WHERE o.result = 'partial'))::int, (count(*) FILTER (WHERE o.result = 'no_access'))::int,
+           (count(*) FILTER (WHERE o.result = 'refused'))::int, 0, 0, 0
+    FROM unnest(visited_on) AS a(day)
+    JOIN outcome o ON o.at >= (a.day::timestamp AT TIME ZONE zone) - interval '3 hours'
+                  AND o.at < ((a.day + 1)::timestamp AT TIME ZONE zone) + interval '3 hours'
+                  AND (o.at AT TIME ZONE zone)::date = a.day
+    JOIN premises p ON p.premises_id = o.premises_id
+    JOIN building b ON b.building_id = p.building_id
+    GROUP BY a.day, b.compound_id, p.user_class, o.inspector_id
+    UNION ALL
+    SELECT a.day, 'due', b.compound_id, p.user_class, NULL, 0, 0, 0, 0, 0, 0, 0, 0, count(*)::int, count(o.outcome_id)::int,
+           (count(*) FILTER (WHERE (o.at AT TIME ZONE zone)::date <= a.day))::int
+    FROM unnest(due_on) AS a(day)
+    JOIN duty d ON d.due_on = a.day AND d.kind = 'periodic' AND d.state <> 'cancelled'
+    JOIN premises p ON p.premises_id = d.premises_id
+    JOIN building b ON b.building_id = p.building_id
+    LEFT JOIN outcome o ON o.outcome_id = d.outcome_id AND o.entered AND d.state = 'done'
+    GROUP BY a.day, b.compound_id, p.user_class
+$$;
+
+-- A new version of a day's rosters is the one in force, even when nobody is visited.
+CREATE FUNCTION mark_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (kind, day) SELECT DISTINCT 'planned', a.day FROM added a;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_runs AFTER INSERT ON roster_run
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION mark_runs();
+
+CREATE FUNCTION mark_versions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (kind, day)
+    SELECT DISTINCT 'planned', r.day FROM roster_run r WHERE r.run_id IN (SELECT a.run_id FROM added a);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_versions AFTER INSERT ON visit_version
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION mark_versions();
+
+-- An outcome counts on its own day, and on those of the rosters its visit stood in.
+CREATE FUNCTION mark_outcomes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (kind, day, at)
+    SELECT DISTINCT 'planned', r.day, NULL::timestamptz
+    FROM added a JOIN visit_version vv ON vv.visit_id = a.visit_id JOIN roster_run r ON r.run_id = vv.run_id
+    UNION ALL
+    SELECT DISTINCT 'visited', NULL::date, a.at FROM added a;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_outcomes AFTER INSERT ON outcome
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION mark_outcomes();
+
+CREATE FUNCTION mark_new_duties() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (kind, day) SELECT DISTINCT 'due', a.due_on FROM added a WHERE a.kind = 'periodic';
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_new_duties AFTER INSERT ON duty
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION mark_new_duties();
+
+-- Of a duty that is moved, both days.
+CREATE FUNCTION mark_changed_duties() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (kind, day)
+    SELECT DISTINCT 'due', changed.due_on
+    FROM (
+        SELECT t.due_on
+        FROM (
+            SELECT b.duty_id, b.premises_id, b.kind, b.state, b.due_on, b.outcome_id FROM before b
+            UNION ALL
+            SELECT a.duty_id, a.premises_id, a.kind, a.state, a.due_on, a.outcome_id FROM after a
+        ) t
+        WHERE t.kind = 'periodic'
+        GROUP BY t.duty_id, t.premises_id, t.kind, t.state, t.due_on, t.outcome_id
+        HAVING count(*) = 1
+    ) changed;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_changed_duties AFTER UPDATE ON duty
+    REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_duties();
+
+-- A door's place or class is corrected: the days on which it counts are looked for later, when every visit of it is there to be seen.
+CREATE FUNCTION mark_premises() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (premises_id) VALUES (NEW.premises_id);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_premises AFTER UPDATE OF building_id, user_class ON premises FOR EACH ROW
+    WHEN ((OLD.building_id, OLD.user_class) IS DISTINCT FROM (NEW.building_id, NEW.user_class)) EXECUTE FUNCTION mark_premises();
+
+CREATE FUNCTION mark_building() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (premises_id) SELECT p.premises_id FROM premises p WHERE p.building_id = NEW.building_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_building AFTER UPDATE OF compound_id ON building FOR EACH ROW
+    WHEN (OLD.compound_id IS DISTINCT FROM NEW.compound_id) EXECUTE FUNCTION mark_building();
+
+CREATE FUNCTION mark_compound() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_mark (premises_id)
+    SELECT p.premises_id FROM building b JOIN premises p ON p.building_id = b.building_id WHERE b.compound_id = NEW.compound_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER mark_compound AFTER UPDATE OF district_id ON compound FOR EACH ROW
+    WHEN (OLD.district_id IS DISTINCT FROM NEW.district_id) EXECUTE FUNCTION mark_compound();

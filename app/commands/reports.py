@@ -1,17 +1,20 @@
 """The command `gaswarden report`: figures for people, spreadsheets and pictures."""
 
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
 from pydantic import ValidationError
+from rich.progress import Progress
 
 from app.commands.terminal import (
     JsonOption,
     WentWrong,
     as_date,
     console_actor,
+    error_console,
     say,
     show_json,
     show_table,
@@ -19,10 +22,12 @@ from app.commands.terminal import (
     write_file,
 )
 from app.settings import Settings
+from inspections.counting import Recounted, recount
 from inspections.report_figures import Every, InspectionReport, Part, ReportLine, ReportQuery, report_csv
 from inspections.report_routes import ReportRoutes
 
 reports = typer.Typer(no_args_is_help=True, help="Figures of what was done.")
+_RECOUNTED_DAYS = 7
 
 
 @reports.command("inspections")
@@ -42,10 +47,7 @@ def report_inspections(
     Visited and entered are different figures; an empty field is unknown, not zero.
     Exit codes: 0 shown, 1 a file cannot be written, 2 wrong usage or settings.
     """
-    try:
-        query = ReportQuery(year=year, since=as_date(since), until=as_date(until), by=by, every=every)
-    except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"]) from None
+    query = _query(year=year, since=as_date(since), until=as_date(until), by=by, every=every)
 
     async def work(pool: asyncpg.Pool, settings: Settings) -> InspectionReport:
         return await ReportRoutes(pool, settings.roster).report(query, console_actor())
@@ -56,6 +58,57 @@ def report_inspections(
     if plot is not None:
         _draw(report, plot)
     show_json(report.model_dump(mode="json")) if as_json else _show(report)
+
+
+@reports.command("recount")
+def report_recount(
+    context: typer.Context,
+    year: Annotated[int | None, typer.Option(help="A calendar year.")] = None,
+    since: Annotated[str | None, typer.Option(help="First local day, YYYY-MM-DD, instead of --year.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last local day, YYYY-MM-DD.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the kept figures of days: count each from scratch beside what is kept of it.
+
+    A day that differs is named and counted anew; that happens when rows were changed with the triggers switched off.
+    Days that changed since they were last counted are counted whenever they are asked for.
+    Exit codes: 0 all are right, 1 some were not, 2 wrong usage or settings.
+    """
+    query = _query(year=year, since=as_date(since), until=as_date(until))
+
+    async def work(pool: asyncpg.Pool, settings: Settings) -> list[Recounted]:
+        stretches = _stretches(*query.days())
+        with Progress(console=error_console, transient=True) as progress:
+            return [
+                await recount(pool, settings.roster.zone, first, last)
+                for first, last in progress.track(stretches, description="counting")
+            ]
+
+    found = with_pool(context, work)
+    differing = [one for part in found for one in part.differing]
+    days, waiting = sum(part.days for part in found), sum(part.waiting for part in found)
+    if as_json:
+        wrong = [{"day": one.day.isoformat(), "kind": one.kind} for one in differing]
+        show_json({"days": days, "changed_since_counted": waiting, "differing": wrong})
+    elif differing:
+        show_table("Were wrong, are counted anew", ["day", "kind"], [[one.day, one.kind] for one in differing])
+    else:
+        say(f"{days} days: all kept figures are right; {waiting} changed since and are not counted yet")
+    if differing:
+        raise typer.Exit(1)
+
+
+def _stretches(first: date, last: date) -> list[tuple[date, date]]:
+    """A span in pieces that are counted in seconds."""
+    starts = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, _RECOUNTED_DAYS)]
+    return [(start, min(last, start + timedelta(days=_RECOUNTED_DAYS - 1))) for start in starts]
+
+
+def _query(**given: Any) -> ReportQuery:
+    try:
+        return ReportQuery.model_validate(given)
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"]) from None
 
 
 def _draw(report: InspectionReport, file: Path) -> None:

@@ -1,117 +1,77 @@
 -- Statements of the package `inspections` for its figures (docs/reports.md defines each). `part` is what the figures are told apart by:
--- district, compound, class (of users), station, inspector or all. Days and moments: from inclusive, to exclusive. `begins_on` are the first days of the
--- periods, ascending, and `edges` the moments at which these begin.
+-- district, compound, class (of users), station, inspector or all.
 --
--- Written for millions of rows a year: rows come from covering indexes; doors are joined only when the part or the caller's areas ask for
--- places (`prepare_figures` has each statement planned for what it asks); rows are counted by number, and names are joined to the counts.
+-- Figures of days are kept (sql/queries/counts.sql); those of days that changed since are counted here, in the same statement. Hazards are
+-- few and counted whenever they are asked for.
 
 -- prepare_figures() --
--- For this transaction: plan each statement for its own parameters, and hash a city's doors in memory.
+-- For this transaction: plan each statement for its own parameters.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '64MB', true);
 
--- planned_figures(from_day, to_day, every, part, areas) --
--- Visits planned in the version in force of each day, and what became of them, by day, week, month or year (`every`). The ids of a
--- span's visits bound those of their outcomes.
-WITH in_force AS NOT MATERIALIZED (
-    SELECT DISTINCT ON (day) run_id, date_trunc($3::text, day::timestamp)::date AS begins_on
-    FROM roster_run WHERE day >= $1 AND day < $2 ORDER BY day, version DESC
-), span AS MATERIALIZED (
-    SELECT min(ids.least) AS least, max(ids.greatest) AS greatest
-    FROM in_force n
-    CROSS JOIN LATERAL (
-        SELECT min(vv.visit_id) AS least, max(vv.visit_id) AS greatest FROM visit_version vv WHERE vv.run_id = n.run_id
-    ) ids
+-- place_figures(first_day, last_day, every, part, areas, kinds, days, planned_on, visited_on, due_on, zone) --
+-- Figures of a span of days by place or class of users, or of all, by day, week, month or year (`every`). The changed
+-- `days`, by `kinds`, are counted now: `planned_on`, `visited_on` and `due_on` are the same days, kind by kind.
+WITH figures AS (
+    SELECT k.day, k.compound_id, k.user_class, k.planned, k.planned_visited, k.planned_entered, k.visited, k.entered, k.partial,
+           k.no_access, k.refused, k.due, k.covered, k.covered_on_time
+    FROM place_count k
+    WHERE k.day >= $1 AND k.day <= $2
+      AND (k.kind, k.day) NOT IN (SELECT a.kind, a.day FROM unnest($6::text[], $7::date[]) AS a(kind, day))
+    UNION ALL
+    SELECT n.day, n.compound_id, n.user_class, n.planned, n.planned_visited, n.planned_entered, n.visited, n.entered, n.partial,
+           n.no_access, n.refused, n.due, n.covered, n.covered_on_time
+    FROM count_inspections($8, $9, $10, $11) n
 ), counted AS (
-    SELECT n.begins_on,
-           CASE WHEN $4::text IN ('district', 'compound') THEN place.compound_id
-                WHEN $4 IN ('inspector', 'station') THEN vv.inspector_id
-                WHEN $4 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
-           count(*) AS planned, count(o.visit_id) AS planned_visited, count(*) FILTER (WHERE o.entered) AS planned_entered
-    FROM in_force n
-    JOIN visit_version vv ON vv.run_id = n.run_id
-    LEFT JOIN premises p ON p.premises_id = vv.premises_id AND ($4 IN ('district', 'compound', 'class') OR $5::text[] IS NOT NULL)
-    LEFT JOIN (
-        SELECT b.building_id, b.compound_id
-        FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
-        WHERE $5::text[] IS NULL OR di.code = ANY($5)
-    ) place ON place.building_id = p.building_id
-    LEFT JOIN outcome o ON o.visit_id = vv.visit_id
-     AND o.visit_id >= (SELECT least FROM span) AND o.visit_id <= (SELECT greatest FROM span)
-    WHERE $5::text[] IS NULL OR place.building_id IS NOT NULL
-    GROUP BY 1, 2
+    SELECT date_trunc($3::text, f.day::timestamp)::date AS begins_on,
+           CASE WHEN $4::text IN ('district', 'compound') OR $5::text[] IS NOT NULL THEN f.compound_id END AS compound_id,
+           CASE WHEN $4 = 'class' THEN f.user_class END AS user_class,
+           sum(f.planned) AS planned, sum(f.planned_visited) AS planned_visited, sum(f.planned_entered) AS planned_entered,
+           sum(f.visited) AS visited, sum(f.entered) AS entered, sum(f.partial) AS partial, sum(f.no_access) AS no_access,
+           sum(f.refused) AS refused, sum(f.due) AS due, sum(f.covered) AS covered, sum(f.covered_on_time) AS covered_on_time
+    FROM figures f
+    GROUP BY 1, 2, 3
 )
-SELECT counted.begins_on,
-       CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
-           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number]
-           WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
-       sum(counted.planned)::bigint AS planned, sum(counted.planned_visited)::bigint AS planned_visited,
-       sum(counted.planned_entered)::bigint AS planned_entered
-FROM counted
-LEFT JOIN inspector i ON i.inspector_id = counted.number AND $4 IN ('inspector', 'station')
-LEFT JOIN compound c ON c.compound_id = counted.number AND $4 IN ('district', 'compound')
+SELECT n.begins_on,
+       CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'class' THEN n.user_class ELSE '' END AS part,
+       sum(n.planned)::bigint AS planned, sum(n.planned_visited)::bigint AS planned_visited,
+       sum(n.planned_entered)::bigint AS planned_entered, sum(n.visited)::bigint AS visited, sum(n.entered)::bigint AS entered,
+       sum(n.partial)::bigint AS partial, sum(n.no_access)::bigint AS no_access, sum(n.refused)::bigint AS refused,
+       sum(n.due)::bigint AS due, sum(n.covered)::bigint AS covered, sum(n.covered_on_time)::bigint AS covered_on_time
+FROM counted n
+LEFT JOIN compound c ON c.compound_id = n.compound_id
 LEFT JOIN district di ON di.district_id = c.district_id
+WHERE $5::text[] IS NULL OR di.code = ANY($5)
 GROUP BY 1, 2;
 
--- visited_figures(from_at, to_at, begins_on, edges, part, areas) --
--- What happened at doors, by when it happened.
-WITH counted AS (
-    SELECT width_bucket(o.at, $4::timestamptz[]) AS period,
-           CASE WHEN $5::text IN ('district', 'compound') THEN place.compound_id
-                WHEN $5 IN ('inspector', 'station') THEN o.inspector_id
-                WHEN $5 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
-           count(*) AS visited, count(*) FILTER (WHERE o.entered) AS entered,
-           count(*) FILTER (WHERE o.result = 'partial') AS partial,
-           count(*) FILTER (WHERE o.result = 'no_access') AS no_access,
-           count(*) FILTER (WHERE o.result = 'refused') AS refused
-    FROM outcome o
-    LEFT JOIN premises p ON p.premises_id = o.premises_id AND ($5 IN ('district', 'compound', 'class') OR $6::text[] IS NOT NULL)
-    LEFT JOIN (
-        SELECT b.building_id, b.compound_id
-        FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
-        WHERE $6::text[] IS NULL OR di.code = ANY($6)
-    ) place ON place.building_id = p.building_id
-    WHERE o.at >= $1 AND o.at < $2 AND ($6::text[] IS NULL OR place.building_id IS NOT NULL)
-    GROUP BY 1, 2
+-- inspector_figures(first_day, last_day, every, part, areas, kinds, days, planned_on, visited_on, zone) --
+-- Figures of a span of days by inspector or station; what is due is nobody's before it is on a roster.
+WITH figures AS (
+    SELECT k.day, k.district_id, k.inspector_id, k.planned, k.planned_visited, k.planned_entered, k.visited, k.entered, k.partial,
+           k.no_access, k.refused
+    FROM inspector_count k
+    WHERE k.day >= $1 AND k.day <= $2
+      AND (k.kind, k.day) NOT IN (SELECT a.kind, a.day FROM unnest($6::text[], $7::date[]) AS a(kind, day))
+    UNION ALL
+    SELECT n.day, c.district_id, n.inspector_id, n.planned, n.planned_visited, n.planned_entered, n.visited, n.entered, n.partial,
+           n.no_access, n.refused
+    FROM count_inspections($8, $9, '{}', $10) n JOIN compound c ON c.compound_id = n.compound_id
+), counted AS (
+    SELECT date_trunc($3::text, f.day::timestamp)::date AS begins_on, f.inspector_id,
+           CASE WHEN $5::text[] IS NOT NULL THEN f.district_id END AS district_id,
+           sum(f.planned) AS planned, sum(f.planned_visited) AS planned_visited, sum(f.planned_entered) AS planned_entered,
+           sum(f.visited) AS visited, sum(f.entered) AS entered, sum(f.partial) AS partial, sum(f.no_access) AS no_access,
+           sum(f.refused) AS refused
+    FROM figures f
+    GROUP BY 1, 2, 3
 )
-SELECT ($3::date[])[counted.period] AS begins_on,
-       CASE $5 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code WHEN 'inspector' THEN i.code
-           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number]
-           WHEN 'station' THEN coalesce(i.station, i.area) ELSE '' END AS part,
-       sum(counted.visited)::bigint AS visited, sum(counted.entered)::bigint AS entered, sum(counted.partial)::bigint AS partial,
-       sum(counted.no_access)::bigint AS no_access, sum(counted.refused)::bigint AS refused
-FROM counted
-LEFT JOIN inspector i ON i.inspector_id = counted.number AND $5 IN ('inspector', 'station')
-LEFT JOIN compound c ON c.compound_id = counted.number AND $5 IN ('district', 'compound')
-LEFT JOIN district di ON di.district_id = c.district_id
-GROUP BY 1, 2;
-
--- due_figures(from_day, to_day, every, part, areas, zone) --
--- Periodic inspections due on days, and those that somebody got in for, by then or later. Nobody's before they are on a roster.
-WITH counted AS (
-    SELECT d.due_on, CASE WHEN $4::text IN ('district', 'compound') THEN place.compound_id
-                WHEN $4 = 'class' THEN array_position(ARRAY['household', 'commercial', 'industrial'], p.user_class) END AS number,
-           count(*) AS due, count(o.outcome_id) AS covered,
-           count(*) FILTER (WHERE o.at < (d.due_on + 1)::timestamp AT TIME ZONE $6) AS covered_on_time
-    FROM duty d
-    LEFT JOIN premises p ON p.premises_id = d.premises_id AND ($4 IN ('district', 'compound', 'class') OR $5::text[] IS NOT NULL)
-    LEFT JOIN (
-        SELECT b.building_id, b.compound_id
-        FROM building b JOIN compound c ON c.compound_id = b.compound_id JOIN district di ON di.district_id = c.district_id
-        WHERE $5::text[] IS NULL OR di.code = ANY($5)
-    ) place ON place.building_id = p.building_id
-    LEFT JOIN outcome o ON o.outcome_id = d.outcome_id AND o.entered AND d.state = 'done'
-    WHERE d.kind = 'periodic' AND d.state <> 'cancelled' AND d.due_on >= $1 AND d.due_on < $2
-      AND ($5::text[] IS NULL OR place.building_id IS NOT NULL)
-    GROUP BY 1, 2
-)
-SELECT date_trunc($3::text, counted.due_on::timestamp)::date AS begins_on,
-       CASE $4 WHEN 'district' THEN di.code WHEN 'compound' THEN c.code
-           WHEN 'class' THEN (ARRAY['household', 'commercial', 'industrial'])[counted.number] ELSE '' END AS part,
-       sum(counted.due)::bigint AS due, sum(counted.covered)::bigint AS covered,
-       sum(counted.covered_on_time)::bigint AS covered_on_time
-FROM counted
-LEFT JOIN compound c ON c.compound_id = counted.number AND $4 IN ('district', 'compound')
-LEFT JOIN district di ON di.district_id = c.district_id
+SELECT n.begins_on, CASE $4::text WHEN 'station' THEN coalesce(i.station, i.area) ELSE i.code END AS part,
+       sum(n.planned)::bigint AS planned, sum(n.planned_visited)::bigint AS planned_visited,
+       sum(n.planned_entered)::bigint AS planned_entered, sum(n.visited)::bigint AS visited, sum(n.entered)::bigint AS entered,
+       sum(n.partial)::bigint AS partial, sum(n.no_access)::bigint AS no_access, sum(n.refused)::bigint AS refused
+FROM counted n
+JOIN inspector i ON i.inspector_id = n.inspector_id
+LEFT JOIN district di ON di.district_id = n.district_id
+WHERE $5::text[] IS NULL OR di.code = ANY($5)
 GROUP BY 1, 2;
 
 -- hazard_figures(from_at, to_at, begins_on, edges, part, areas, zone, today) --

@@ -1,7 +1,8 @@
 """Figures of a year of inspections: seconds by part and period over HTTP, and by the command, beside what they read.
 
 Run as `scripts/bench reports [--full] [--json FILE]`: 100,000 visits a year, with --full two million, each planned in
-three versions, and the quarter of the year before.
+three versions, and the quarter of the year before. Before the questions the days are counted, as the service
+does; after them, some changed and were not counted anew yet.
 """
 
 import argparse
@@ -15,10 +16,11 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from aiohttp import ClientSession, ClientTimeout
 from aiohttp.test_utils import TestServer
 from rich.console import Console
@@ -30,13 +32,16 @@ from app.embedded import EmbeddedServers, default_directory
 from app.embedded.postgres import SUPERUSER
 from app.logs import LogParams, configure_logging
 from app.web import HttpParams, Web
+from inspections.counting import count_changes
 from inspections.params import RosterParams
 from inspections.report_routes import ReportRoutes
+from sql import queries
 from sql.actor import Actor
 from sql.migrate import migrate
 from sql.pool import open_pool
 from tests.bench.reports_city import Filled, fill
 
+_REPORTS_A_MINUTE = 17  # 8,000 visits in a working day of eight hours
 _REPOSITORY = Path(__file__).parents[2]
 _ASKED: tuple[dict[str, object], ...] = (
     {"year": 2026},
@@ -80,15 +85,34 @@ async def over_http(servers: EmbeddedServers, progress: Progress) -> list[dict[s
         headers = {"Authorization": f"Bearer {token}"}
         session = await stack.enter_async_context(ClientSession(headers=headers, timeout=ClientTimeout(600)))
         address = str(server.make_url("/api/v1/reports/inspections"))
-        found = []
-        for asked in progress.track(_ASKED, description="asking"):
-            query = {name: str(value) for name, value in asked.items()}
-            first_s, _ = await _ask(session, address, query)
-            again_s, answer = await _ask(session, address, query)
-            named = " ".join(f"{name}={value}" for name, value in asked.items())
-            lines, visited = len(answer["lines"]), answer["total"]["visited"]
-            found.append({"asked": named, "first_s": first_s, "again_s": again_s, "lines": lines, "visited": visited})
-        return found
+        found = [await _twice(session, address, asked) for asked in progress.track(_ASKED, description="asking")]
+        await _busy_minute(pool)
+        busy = await _twice(session, address, _ASKED[2])
+        return [*found, busy | {"asked": f"{busy['asked']}, a busy minute not counted yet"}]
+
+
+async def _twice(session: ClientSession, address: str, asked: dict[str, object]) -> dict[str, Any]:
+    query = {name: str(value) for name, value in asked.items()}
+    first_s, _ = await _ask(session, address, query)
+    again_s, answer = await _ask(session, address, query)
+    named = " ".join(f"{name}={value}" for name, value in asked.items())
+    lines, visited = len(answer["lines"]), answer["total"]["visited"]
+    return {"asked": named, "first_s": first_s, "again_s": again_s, "lines": lines, "visited": visited}
+
+
+async def count(servers: EmbeddedServers) -> dict[str, Any]:
+    """Every day counted for the first time, as after an upgrade."""
+    async with open_pool(servers.database_url, application_name="bench") as pool:
+        begun = time.perf_counter()
+        days = await count_changes(pool, RosterParams().zone, datetime(2027, 3, 1, tzinfo=UTC))
+        return {"days": days, "seconds": round(time.perf_counter() - begun, 1)}
+
+
+async def _busy_minute(pool: asyncpg.Pool) -> None:
+    """Mark what a minute of reports changes between two passes: today, and the due days of as many doors."""
+    due = [date(2026, 6, 1) + timedelta(days=n) for n in range(_REPORTS_A_MINUTE)]
+    kinds = ["planned", "visited"] + ["due"] * len(due)
+    await pool.execute(*queries["mark_days"].bind(kinds=kinds, days=[date(2026, 6, 30)] * 2 + due))
 
 
 async def _ask(session: ClientSession, address: str, query: dict[str, str]) -> tuple[float, dict[str, Any]]:
@@ -120,8 +144,11 @@ async def run(visits_a_year: int) -> dict[str, Any]:
     """What was filled, and the seconds of each question."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         async with city(visits_a_year, progress) as (servers, filled):
+            task = progress.add_task("counting the days", total=None)
+            counted = await count(servers)
+            progress.remove_task(task)
             figures = [*await over_http(servers, progress), await by_command(servers)]
-            return {"filled": asdict(filled), "figures": figures}
+            return {"filled": asdict(filled), "counted": counted, "figures": figures}
 
 
 def show(results: dict[str, Any]) -> None:
@@ -135,6 +162,8 @@ def show(results: dict[str, Any]) -> None:
             one["asked"], f"{one.get('first_s', '')}", f"{one['again_s']}", f"{one['lines']:,}", f"{one['visited']:,}"
         )
     Console(width=160).print(table)
+    counted = results["counted"]
+    Console(width=160).print(f"Counted {counted['days']:,} days, kind by kind, in {counted['seconds']} s.")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A city's inspections of a year and the quarter before it, put into a database by SQL.
 
 Every working day is planned three times, so each visit stands in three versions; nine of ten visits have an outcome.
+Inspectors visit doors of their own district, in every compound of it each day.
 """
 
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ _DOORS = """
     FROM generate_series(1, $1::int) n"""
 _PLANNED = """
     INSERT INTO planned_visit
-    SELECT n, w.day, 1 + (n * 7919) % $1::bigint, 1 + (n / 40) % 200, 1 + n % 40
+    SELECT n, w.day, p.premises_id, c.district_id + 40 * (n / 40 % 5)::int, 1 + n % 40
     FROM generate_series(0, $1::bigint * 5 / 4 - 1) n
-    JOIN working_day w ON w.number = (SELECT min(number) FROM working_day) + n * 312 / ($1::bigint * 5 / 4)"""
+    JOIN working_day w ON w.number = (SELECT min(number) FROM working_day) + n * 312 / ($1::bigint * 5 / 4)
+    JOIN premises p ON p.premises_id = 1 + (n * 7919) % $1::bigint
+    JOIN building b ON b.building_id = p.building_id
+    JOIN compound c ON c.compound_id = b.compound_id"""
 _RUNS = f"""
     INSERT INTO roster_run (day, version, planned_at, seed, solver, figures)
     SELECT day, v, day - interval '5 hours', 1, 'bench', '{{}}' FROM working_day, generate_series(1, {VERSIONS}) v;
@@ -72,6 +76,12 @@ _HAPPENED = """
            CASE WHEN outcome_id % 4 <> 0 THEN at + interval '5 days' END
     FROM outcome WHERE result = 'hazard_found'"""
 
+# Rows were put in with triggers off: what these would have marked.
+_MARKED = """
+    INSERT INTO count_mark (kind, day) SELECT DISTINCT 'planned', day FROM roster_run;
+    INSERT INTO count_mark (kind, day) SELECT DISTINCT 'visited', at::date + n FROM outcome, generate_series(-1, 1) n;
+    INSERT INTO count_mark (kind, day) SELECT DISTINCT 'due', due_on FROM duty"""
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -94,6 +104,7 @@ async def fill(superuser_url: str, visits_a_year: int) -> Filled:
         await conn.execute("ANALYZE planned_visit")
         await conn.execute(_RUNS)
         await conn.execute(_HAPPENED)
+        await conn.execute(_MARKED)
         await conn.execute("DROP TABLE planned_visit, working_day")
         await conn.execute("VACUUM ANALYZE")
         counts = [await conn.fetchval(f"SELECT count(*) FROM {table}") for table in _COUNTED]  # noqa: S608 - our names

@@ -5,7 +5,7 @@ import pytest
 
 from ingest import failures, remembering, rollup, validating
 from ingest.commanding import dispatcher
-from inspections import campaigning, scheduler
+from inspections import campaigning, counting, scheduler
 from rules import evaluator
 from rules.notices import service, watch
 
@@ -19,6 +19,7 @@ SURVIVED = {
     "notices": service._LOST,
     "watch over channels": watch._LOST,
     "inspections": scheduler._LOST,
+    "counting": counting.DATABASE_LOST,
     "campaign": campaigning.DATABASE_LOST,
 }
 
