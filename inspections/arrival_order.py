@@ -173,6 +173,7 @@ async def _correct(
     """Make a recorded hazard as old and as long as told; its open re-check follows."""
     correcting = queries["correct_hazard"].bind(
         hazard_id=hazard_id,
+        outcome_id=told.outcome_id,
         found_at=told.found_at,
         due_on=told.found.due_on,
         note=told.found.note,

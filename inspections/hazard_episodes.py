@@ -143,11 +143,10 @@ def _told(key: Key, episode: _Episode, row: KnownHazard | None) -> Told:
     closed = (end.closed_at, end.closed_outcome_id) if isinstance(end, KnownHazard) else (None, None)
     if isinstance(end, DoorVisit):
         closed = (end.at, end.outcome_id)
-    return Told(
-        row.hazard_id if row else None, row.outcome_id if row else first.outcome_id, first.found[key], first.at, *closed
-    )
+    return Told(row.hazard_id if row else None, first.outcome_id, first.found[key], first.at, *closed)
 
 
 def _is_told(row: KnownHazard, told: Told) -> bool:
-    recorded = (row.found_at, row.due_on, row.note, row.closed_at, row.closed_outcome_id)
-    return recorded == (told.found_at, told.found.due_on, told.found.note, told.closed_at, told.closed_outcome_id)
+    recorded = (row.outcome_id, row.found_at, row.due_on, row.note, row.closed_at, row.closed_outcome_id)
+    first = (told.outcome_id, told.found_at, told.found.due_on, told.found.note)
+    return recorded == (*first, told.closed_at, told.closed_outcome_id)

@@ -45,6 +45,7 @@ class BundleHazardKind(Shape):
 
     code: str
     title: str
+    title_zh: str = Field(description="The title in Chinese, or that of the catalogue where it has none.")
     grade: int
     deadline_days: int
 

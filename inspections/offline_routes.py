@@ -28,6 +28,7 @@ from inspections.offline_answers import (
 )
 from inspections.outcomes import InvalidOutcome
 from inspections.params import RosterParams
+from inspections.printing.words import hazard_title
 from inspections.reports import checklist_answer
 from inspections.wallclock import local_day
 from sql import audit, queries
@@ -97,7 +98,9 @@ class OfflineRoutes:
             hazards=[BundleHazard.model_validate(dict(hazard)) for hazard in hazards],
             checklists=[checklist_answer(lists, name) for name in classes],
             hazard_kinds=[
-                BundleHazardKind.model_validate(kind.model_dump(exclude={"source"}))
+                BundleHazardKind.model_validate(
+                    kind.model_dump(exclude={"source"}) | {"title_zh": hazard_title(kind.code, kind.title, "zh")}
+                )
                 for kind in catalogue.kinds.values()
             ],
             hazards_digest=_digest(catalogue),

@@ -64,10 +64,10 @@ INSERT INTO hazard (premises_id, outcome_id, code, grade, found_at, due_on, note
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $9::timestamptz IS NULL THEN 'open' ELSE 'closed' END)
 RETURNING hazard_id;
 
--- correct_hazard(hazard_id, found_at, due_on, note, closed_outcome_id, closed_at) --
--- A hazard is as old as the first visit that saw it, and as long.
-UPDATE hazard SET found_at = $2, due_on = $3, note = $4, closed_outcome_id = $5, closed_at = $6,
-                  state = CASE WHEN $6::timestamptz IS NULL THEN 'open' ELSE 'closed' END
+-- correct_hazard(hazard_id, outcome_id, found_at, due_on, note, closed_outcome_id, closed_at) --
+-- A hazard is the find of the first visit that saw it, as old as that, and as long.
+UPDATE hazard SET outcome_id = $2, found_at = $3, due_on = $4, note = $5, closed_outcome_id = $6, closed_at = $7,
+                  state = CASE WHEN $7::timestamptz IS NULL THEN 'open' ELSE 'closed' END
 WHERE hazard_id = $1;
 
 -- void_rectifications(premises_id, received_at) --

@@ -337,18 +337,21 @@ WHERE a.state NOT IN ('verified', 'dismissed') AND a.firing AND a.last_at + make
 
 -- alert_inspections() --
 -- What inspectors found on duties of open alerts and the timeline does not say yet, oldest first: each outcome once, and
--- again when a hazard it found was closed since.
+-- again when a hazard it saw, found by it or known before, was closed since.
 SELECT * FROM (
-    SELECT a.alert_id, o.outcome_id, o.result, o.at, o.note, count(h.hazard_id)::int AS hazards,
-           (count(h.hazard_id) FILTER (WHERE h.state = 'open'))::int AS hazards_open, max(c.at) AS rechecked_at
+    SELECT DISTINCT a.alert_id, o.outcome_id, o.result, o.at, o.note, seen.hazards, seen.hazards_open, seen.rechecked_at
     FROM alert a
     JOIN duty d ON d.alert_id = a.alert_id
     JOIN visit_duty v ON v.duty_id = d.duty_id
     JOIN outcome o ON o.visit_id = v.visit_id
-    LEFT JOIN hazard h ON h.outcome_id = o.outcome_id
-    LEFT JOIN outcome c ON c.outcome_id = h.closed_outcome_id
+    CROSS JOIN LATERAL (
+        SELECT count(*)::int AS hazards, (count(*) FILTER (WHERE h.state = 'open'))::int AS hazards_open, max(c.at) AS rechecked_at
+        FROM hazard h LEFT JOIN outcome c ON c.outcome_id = h.closed_outcome_id
+        WHERE h.premises_id = o.premises_id
+          AND (h.outcome_id = o.outcome_id OR h.found_at <= o.at AND (h.closed_at IS NULL OR h.closed_at > o.at) AND EXISTS (
+              SELECT FROM jsonb_to_recordset(o.found) AS f(code text, grade int) WHERE f.code = h.code AND f.grade = h.grade))
+    ) seen
     WHERE a.state NOT IN ('verified', 'dismissed')
-    GROUP BY a.alert_id, o.outcome_id
 ) found
 WHERE NOT EXISTS (
     SELECT FROM alert_step s

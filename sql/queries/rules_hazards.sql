@@ -2,7 +2,7 @@
 
 -- doors_with_new_hazards(rule_id, grade_max) --
 -- Doors with an open hazard up to a grade that no open alert of the rule tells of, that nobody dismissed, and that was not
--- found on the visit for an alert about a leak which is still open: that one has the same clock and waits for the hazard.
+-- seen on the visit for an alert about a leak which is still open: that one has the same clock and waits for the hazard.
 SELECT DISTINCT h.premises_id FROM hazard h
 WHERE h.state = 'open' AND h.grade <= $2
   AND NOT EXISTS (
@@ -14,7 +14,9 @@ WHERE h.state = 'open' AND h.grade <= $2
       JOIN visit_duty vd ON vd.visit_id = o.visit_id
       JOIN duty d ON d.duty_id = vd.duty_id
       JOIN alert l ON l.alert_id = d.alert_id
-      WHERE o.outcome_id = h.outcome_id AND l.leak AND l.state NOT IN ('verified', 'dismissed'));
+      WHERE o.premises_id = h.premises_id AND o.at >= h.found_at AND (o.outcome_id = h.outcome_id OR EXISTS (
+                SELECT FROM jsonb_to_recordset(o.found) AS f(code text, grade int) WHERE f.code = h.code AND f.grade = h.grade))
+        AND l.leak AND l.state NOT IN ('verified', 'dismissed'));
 
 -- door_hazards(premises_ids) --
 -- Hazards of doors, open and closed, with who found them and when a visit last saw them.

@@ -79,8 +79,9 @@ _STATE = {
         LEFT JOIN outcome o ON o.outcome_id = d.outcome_id""",
     "hazards": """
         SELECT p.code, h.code AS hazard, h.grade, h.found_at, h.due_on, h.state, h.note, h.closed_at,
-               o.visit_id AS closed_by
-        FROM hazard h JOIN premises p USING (premises_id) LEFT JOIN outcome o ON o.outcome_id = h.closed_outcome_id""",
+               o.visit_id AS closed_by, f.visit_id AS found_by
+        FROM hazard h JOIN premises p USING (premises_id) LEFT JOIN outcome o ON o.outcome_id = h.closed_outcome_id
+        JOIN outcome f ON f.outcome_id = h.outcome_id""",
     "doors": "SELECT code, last_entered_on FROM premises",
     "cases": """
         SELECT p.code, c.kind, c.title, c.opened_at, c.close_by

@@ -215,3 +215,25 @@ async def test_a_finding_told_late_makes_its_alert_true(pool: asyncpg.Pool, town
     row = await alert_now(town)
     assert (row["alert_id"], row["state"], row["confirmed"]) == (alert_id, "verified", True)
     assert (await timeline(town))[-2:] == ["inspection_passed", "hazard_found"]
+
+
+async def test_the_recheck_ends_the_alert_whose_visit_saw_a_known_hazard(
+    pool: asyncpg.Pool, town: asyncpg.Connection
+) -> None:
+    """A hazard that another visit had found is the alert's as well: it is confirmed, and ends with the re-check."""
+    await report(town, "hazard_found", "leak", minute=0)
+    await look(pool, 1)
+    alert_id = await raise_alert(town, "H-001", leak=True, last_at=NOW + timedelta(minutes=5))
+    door = await town.fetchval("SELECT premises_id FROM premises WHERE code = 'H-001'")
+    duty_id = await insert(
+        town, "duty", "duty_id", premises_id=door, kind="alert", state="open", due_on=NOW.date(), mandatory=True,
+        reason="gas", alert_id=alert_id, created_at=NOW,
+    )  # fmt: skip
+    await report(town, "hazard_found", "leak", minute=10, duty_id=duty_id)
+    await look(pool, 11)
+    row = await town.fetchrow("SELECT state, confirmed FROM alert WHERE alert_id = $1", alert_id)
+    assert tuple(row) == ("open", True)
+    recheck = await town.fetchval("SELECT duty_id FROM duty WHERE kind = 'recheck'")
+    await report(town, "recheck_passed", minute=600, duty_id=recheck)
+    await look(pool, 601)
+    assert [row["state"] for row in await town.fetch("SELECT state FROM alert")] == ["verified", "verified"]

@@ -161,6 +161,7 @@ async def test_the_bundle_is_for_today_and_for_oneself(call: Call, conn: asyncpg
     assert [visit["visit_id"] for visit in bundle["roster"]["visits"]] == [visit_id]
     assert [duty["duty_id"] for duty in bundle["duties"]] == [duty_id]
     assert [one["user_class"] for one in bundle["checklists"]] == ["household"]
+    assert next(one for one in bundle["hazard_kinds"] if one["code"] == "hose_aged")["title_zh"].startswith("软管")
     assert (await call("GET", f"/inspectors/I-1/bundle/{today}", as_="ida"))[0] == 404
     assert (await call("GET", f"/inspectors/I-1/bundle/{today - timedelta(days=1)}"))[0] == 409
 

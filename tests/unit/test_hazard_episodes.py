@@ -45,7 +45,15 @@ class Door:
     def told(self) -> list[tuple[object, ...]]:
         """The hazards without their numbers."""
         return sorted(
-            (one.key, one.found_at, one.due_on, one.note, str(one.closed_at), str(one.closed_outcome_id))
+            (
+                one.key,
+                one.outcome_id,
+                one.found_at,
+                one.due_on,
+                one.note,
+                str(one.closed_at),
+                str(one.closed_outcome_id),
+            )
             for one in self.hazards.values()
         )
 
