@@ -25,6 +25,7 @@ from rules import (
     watching,
 )
 from rules.awaiting_store import follow_visits
+from rules.building_alarms import alarms_together
 from rules.catalog import Catalog
 from rules.changes import key_of
 from rules.detectors import DAILY
@@ -104,10 +105,8 @@ async def _evaluate_events(
     for rule in catalog.of_kind("leak_alarm"):
         found += guard.run(rule, partial(assertions.leak_alarm, rule, events), [])
     written = await save_found(conn, catalog, found, now)
-    grouped = [
-        one for rule in catalog.of_kind("building_leaks") for one in await _building_leaks(conn, rule, events, guard)
-    ]
-    written += await save_found(conn, catalog, grouped, now)
+    near = [(e.building_id, e.at) for e in events if e.building_id is not None and e.state == "raised" and not e.test]
+    written += await save_found(conn, catalog, await alarms_together(conn, catalog, near, guard), now)
     co_alarms = await instants.evaluate_events(conn, catalog.of_kind("co_alarm"), batch_ids, now, guard)
     return written + await save_found(conn, catalog, co_alarms, now)
 
@@ -122,18 +121,6 @@ async def _evaluate_unread(
     alarms = await unread_alarms_of_batches(conn, batch_ids)
     found = [one for rule in rules for one in admit(rule, guard.run(rule, partial(alarm_unread, rule, alarms), []))]
     return await save_found(conn, catalog, found, now)
-
-
-async def _building_leaks(
-    conn: asyncpg.Connection, rule: Rule, events: Iterable[assertions.Event], guard: Guard
-) -> list[Finding]:
-    raised = [e for e in events if e.building_id is not None and e.state == "raised" and not e.test]
-    if not raised:
-        return []
-    within = timedelta(minutes=rule["within_min"])
-    ats, building_ids = [e.at for e in raised], sorted({e.building_id for e in raised if e.building_id is not None})
-    around = await store.leak_alarms_in_buildings(conn, building_ids, min(ats) - within, max(ats) + within)
-    return guard.run(rule, partial(assertions.building_leaks, rule, around), [])
 
 
 # ---------------------------------------------------------------------------------------------- readings

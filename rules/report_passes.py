@@ -5,6 +5,7 @@ from datetime import datetime
 import asyncpg
 
 from rules import instant_store, instants, store
+from rules.building_alarms import alarms_together, raised_by_reports
 from rules.catalog import Catalog
 from rules.failures import Guard
 from rules.instant_needs import lookback
@@ -39,6 +40,8 @@ async def reports_pass(
         for span in plan_spans(touched, lookback(rules), now, devices_max):
             found = await instants.evaluate_reports(conn, rules, batch_ids, span, guard)
             written += await save_found(conn, catalog, found, now)
+            near = await raised_by_reports(conn, catalog, found)
+            written += await save_found(conn, catalog, await alarms_together(conn, catalog, near, guard), now)
         await store.advance_cursor(conn, STREAM, slot, batches[-1]["batch_id"])
         await guard.save(conn, catalog, now)
         return Done(len(batches), written)

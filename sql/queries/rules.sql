@@ -53,14 +53,34 @@ LEFT JOIN district x ON x.district_id = c.district_id
 WHERE e.batch_id = ANY($1) AND e.kind = ANY($2);
 
 -- leak_alarms_in_buildings(building_ids, since, until) --
--- Leak alarms raised in some buildings within a time.
+-- Leak alarms raised in some buildings within a time: by an event, or by the first report that tells gas after one that
+-- did not (the report before is looked for within two hours; a detector that warms up or is inhibited measures itself).
 SELECT e.device_id, d.code, e.kind, e.state, e.at, p.building_id, e.level, e.lel_pct, e.test, e.late
 FROM premises p
 JOIN installation i ON i.premises_id = p.premises_id
 JOIN device d ON d.device_id = i.device_id
 JOIN event e ON e.device_id = i.device_id AND e.at >= i.installed_at AND (i.removed_at IS NULL OR i.removed_at > e.at)
 WHERE p.building_id = ANY($1) AND e.at >= $2 AND e.at <= $3
-  AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test;
+  AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test
+UNION ALL
+SELECT told.device_id, told.code, 'leak_alarm', 'raised', told.at, told.building_id, NULL, told.lel_pct, false, false
+FROM (
+    SELECT r.device_id, d.code, r.at, p.building_id, r.lel_pct, gas.told AS gas,
+           lag(gas.told, 1, false) OVER (PARTITION BY r.device_id ORDER BY r.at) AS gas_before
+    FROM premises p
+    JOIN installation i ON i.premises_id = p.premises_id
+    JOIN device d ON d.device_id = i.device_id
+    JOIN reading r ON r.device_id = i.device_id AND r.at >= i.installed_at AND (i.removed_at IS NULL OR r.at < i.removed_at)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(r.status, 0) & 3072 = 0
+               AND (coalesce(r.status, 0) & 16384 <> 0
+                    OR coalesce(r.lel_pct >= coalesce(d.warn_lel_pct, d.alarm_lel_pct), false)
+                    OR (r.lel_pct IS NULL AND coalesce(r.reason = 10, false))) AS told
+    ) gas
+    WHERE p.building_id = ANY($1) AND r.at >= $2::timestamptz - interval '2 hours' AND r.at <= $3 AND r.flags & 32 = 0
+      AND (r.lel_pct IS NOT NULL OR r.status IS NOT NULL OR r.reason IS NOT NULL)
+) told
+WHERE told.at >= $2 AND told.gas AND NOT told.gas_before;
 
 -- readings_window(device_ids, since, until) --
 -- Registers, status words and measured flows of devices within a time; -1 and NaN stand for unknown.

@@ -45,14 +45,22 @@ LEFT JOIN district x ON x.district_id = c.district_id
 WHERE e.device_id = ANY($1) AND e.at > $2 AND e.at <= $3 AND e.kind = 'leak_alarm' AND NOT e.test;
 
 -- leaking_buildings(device_ids, since, until) --
--- Buildings in which some devices raised leak alarms within a time; self-tests are left out.
-SELECT DISTINCT p.building_id
+-- Buildings in which some devices raised leak alarms, or reported gas, within a time; self-tests are left out.
+SELECT p.building_id
 FROM event e
 JOIN installation i ON i.device_id = e.device_id AND i.installed_at <= e.at AND (i.removed_at IS NULL OR i.removed_at > e.at)
 JOIN premises p ON p.premises_id = i.premises_id
 WHERE e.device_id = ANY($1) AND e.at > $2 AND e.at <= $3
   AND e.kind = 'leak_alarm' AND e.state = 'raised' AND NOT e.test
-ORDER BY p.building_id;
+UNION
+SELECT p.building_id
+FROM reading r
+JOIN device d USING (device_id)
+JOIN installation i ON i.device_id = r.device_id AND i.installed_at <= r.at AND (i.removed_at IS NULL OR i.removed_at > r.at)
+JOIN premises p ON p.premises_id = i.premises_id
+WHERE r.device_id = ANY($1) AND r.at > $2 AND r.at <= $3 AND r.flags & 32 = 0
+  AND (r.lel_pct >= coalesce(d.warn_lel_pct, d.alarm_lel_pct) OR r.status & 16384 <> 0 OR r.reason = 10)
+ORDER BY building_id;
 
 -- firing_of_devices(rule_ids, device_ids) --
 -- Open alerts of some rules and devices that telemetry still shows: newest event time.

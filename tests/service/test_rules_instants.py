@@ -125,6 +125,24 @@ async def test_events_of_a_meter_become_alerts_with_their_reasons(
     assert found["valve_pass_through"]["visit"] == "mandatory"
 
 
+async def test_gas_that_two_doors_of_a_building_only_report_is_an_incident(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """By a reading and by a meter's reason: one that measured gas for hours before is no second alarm of now."""
+    stuck, detector = await town.device("LD-1", "detector"), await town.device("LD-2", "detector")
+    meter = await town.device("M-3", home=1)
+    for hours in (5, 4, 3, 2, 1, 0):
+        await report(town, stuck, ago(hours=hours, minutes=1), lel_pct=50.0)
+    await report(town, detector, ago(minutes=9), lel_pct=6.0)
+    await work(pool)
+    assert {row["subject"][:7] for row in await conn.fetch("SELECT subject FROM alert")} == {"device:"}
+    await report(town, meter, ago(minutes=2), reason=10)
+    await work(pool)
+    incident = await conn.fetchrow("SELECT * FROM alert WHERE rule_id = 'building_leaks'")
+    assert (incident["subject"], incident["severity"]) == (f"building:{town.building_id}", "critical")
+    assert incident["sentence"].endswith("within 7 min: LD-2, M-3")
+
+
 async def test_a_meter_that_only_reports_what_it_suspects_is_heard(
     pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
 ) -> None:
