@@ -43,6 +43,8 @@ CREATE TABLE building (
     built_year   smallint CHECK (built_year BETWEEN 1800 AND 2200),
     floors       smallint CHECK (floors BETWEEN 1 AND 200)
 );
+-- serves: the buildings of a compound (silent places, campaigns, figures)
+CREATE INDEX building_compound_idx ON building (compound_id);
 
 -- Premises: one door behind which gas is used. Attributes that raise risk are NULL when unknown.
 CREATE TABLE premises (

@@ -111,15 +111,16 @@ WHERE NOT EXISTS (
 GROUP BY 1;
 
 -- compounds_of_districts(district_ids) --
--- The compounds of districts in which anything is installed, with the district's name.
+-- The compounds of districts in which anything is installed, with the district's name. Each compound is asked for one device:
+-- a plain EXISTS was joined with every home of the city first.
 SELECT c.district_id, c.compound_id, x.name
 FROM compound c JOIN district x USING (district_id)
-WHERE c.district_id = ANY($1)
-  AND EXISTS (
-      SELECT FROM building b
-      JOIN premises p ON p.building_id = b.building_id
-      JOIN installation i ON i.premises_id = p.premises_id AND i.removed_at IS NULL
-      WHERE b.compound_id = c.compound_id);
+CROSS JOIN LATERAL (
+    SELECT FROM building b
+    JOIN premises p ON p.building_id = b.building_id
+    JOIN installation i ON i.premises_id = p.premises_id AND i.removed_at IS NULL
+    WHERE b.compound_id = c.compound_id LIMIT 1) inhabited
+WHERE c.district_id = ANY($1);
 
 -- open_cells(rule_ids) --
 -- Incidents of silent places that are open: rule, subject and, for a compound or building, what it lies in.
