@@ -62,7 +62,7 @@ DO $$ BEGIN
         GRANT UPDATE ON refusal TO gaswarden_app;
     END IF;
 END $$;
--- One row for what of a device could not be stored and may be an alarm, counted up. (Not before 0034.)
+-- One row for what of a device could not be stored and may be an alarm, counted up. (Not before 0033.)
 DO $$ BEGIN
     IF to_regclass('unread_alarm') IS NOT NULL THEN
         GRANT UPDATE ON unread_alarm TO gaswarden_app;

@@ -236,7 +236,8 @@ async def test_check_compares_the_rules_with_the_registry(
         code, out, _ = await ended(process)
     wrong = [one for one in json.loads(out)["checks"] if not one["ok"]]
     sentence = "rule magnet: scope.areas = D99: no district D99 is registered"
-    assert (code, wrong) == (1, [{"check": "rules in force", "ok": False, "fact": f"set {kept.digest}; {sentence}"}])
+    assert (code, [one["check"] for one in wrong]) == (1, ["rules in force"])
+    assert wrong[0]["fact"].startswith(f"set {kept.digest}; {sentence}")
 
 
 async def test_a_bad_rules_file_stops_the_start(unchanged_db: Database, tmp_path: Path) -> None:
