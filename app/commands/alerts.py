@@ -1,6 +1,7 @@
 """`gaswarden alerts`: one alert whole, steps and hand-over; the list is in alert_listing."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import asyncpg
@@ -37,22 +38,42 @@ def alert_show(
     if as_json:
         show_json(whole.model_dump(mode="json"))
         return
-    say(f"{whole.severity}: {whole.sentence}")
-    say(f"{whole.state}, owner {whole.owner or 'nobody'}; {whole.allowed}")
-    if whole.silenced:
-        say(whole.silenced)
-    if whole.what_to_do:
-        say(whole.what_to_do)
-    door = whole.door
-    place = door.address or door.unit
-    say(", ".join(part for part in (door.premises, place, door.contact_name, door.contact_phone) if part))
+    show_table(f"Alert {alert_id}", ["", ""], _facts(whole))
     clock = [(one.stage, one.due_at, one.at, one.standing) for one in whole.clock]
     show_table(f"Clock (regime {whole.regime})", ["stage", "due", "came", "standing"], clock)
-    columns = ["at", "step", "to_state", "actor", "reason", "note", "evidence"]
-    show_table("Timeline", columns, [[getattr(one, column) for column in columns] for one in whole.timeline])
+    columns = ["at", "step", "to_state", "actor", "reason", "note"]
+    steps = [[*(getattr(one, column) for column in columns), _told(one.evidence)] for one in whole.timeline]
+    show_table("Timeline", [*columns, "evidence"], steps)
     if whole.episodes:
         columns = ["alert_id", "episode", "state", "raised_at", "closed_at", "cause", "confirmed"]
         show_table("Episodes", columns, [[getattr(one, column) for column in columns] for one in whole.episodes])
+
+
+def _facts(whole: AlertWhole) -> list[tuple[str, str]]:
+    """What the alert is about, without what is unknown."""
+    door = whole.door
+    values = {"now": whole.last_value, "worst": whole.worst_value}
+    facts = {
+        "what": f"{whole.severity}: {whole.sentence}",
+        "measured": ", ".join(f"{name} {one:g} {whole.unit or ''}" for name, one in values.items() if one is not None),
+        "state": f"{whole.state}, {'firing' if whole.firing else 'quiet'}, owner {whole.owner or 'nobody'}",
+        "next": whole.allowed,
+        "silenced": whole.silenced,
+        "what to do": whole.what_to_do,
+        "door": ", ".join(part for part in (door.premises, door.address or door.unit) if part),
+        "contact": ", ".join(part for part in (door.contact_name, door.contact_phone) if part),
+    }
+    return [(name, fact) for name, fact in facts.items() if fact]
+
+
+def _told(evidence: Mapping[str, Any] | None) -> str:
+    """Evidence of a step in words; its samples are in `--json`."""
+    known = {name: one for name, one in (evidence or {}).items() if name not in {"columns", "samples"}}
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {json.dumps(one, ensure_ascii=False) if isinstance(one, list | dict) else one}"
+        for name, one in known.items()
+        if one is not None
+    )
 
 
 @alerts.command("ack")

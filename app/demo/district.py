@@ -62,11 +62,14 @@ class State:
 
 
 def begin(folder: Path, now: datetime, seed: int, homes: int, days: int) -> State:
-    """The state of an earlier start, or a new one; raises StageError when another kind of district was begun."""
+    """The state of an earlier start, or a new one.
+
+    Raises StageError when another kind of district was begun, or the new one is too small for its faults.
+    """
     path = folder / "state.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        return State(now.replace(microsecond=0), seed, homes, days)
+        return _with_room(State(now.replace(microsecond=0), seed, homes, days))
     state = _read(json.loads(path.read_text("utf-8")))
     if (state.seed, state.homes, state.days) != (seed, homes, days):
         raise StageError(
@@ -74,6 +77,15 @@ def begin(folder: Path, now: datetime, seed: int, homes: int, days: int) -> Stat
             "start with the same figures, or with --fresh to delete it and its servers' data"
         )
     return replace(state, interrupted=not state.played)
+
+
+def _with_room(state: State) -> State:
+    """The same state; raises StageError when its district is too small for every planted fault."""
+    try:
+        state.faults(state.city())
+    except ValueError as error:
+        raise StageError(f"a district of {state.homes} homes has no room for every planted fault: {error}") from error
+    return state
 
 
 def keep(folder: Path, state: State) -> None:
