@@ -20,6 +20,7 @@ from app.commands import (
     dossiers,
     enforcing,
     gateways,
+    hazard_desk,
     history,
     moving_in,
     on_duty,
@@ -114,6 +115,7 @@ cli.add_typer(dossiers.dossier, name="dossier")
 cli.add_typer(request_desk.request, name="request")
 cli.add_typer(case_desk.case, name="case")
 cli.add_typer(enforcing.enforcement, name="enforcement")
+cli.add_typer(hazard_desk.hazard, name="hazard")
 cli.add_typer(campaign.campaign, name="campaign")
 cli.add_typer(gateways.gateway, name="gateway")
 cli.add_typer(gateways.device, name="device")

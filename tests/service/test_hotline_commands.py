@@ -6,12 +6,18 @@ import os
 import subprocess
 import sys
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from inspections.outcomes import Finding
+from inspections.reporting import report_outcome
+from sql.actor import Actor
 from tests.servers import Database
-from tests.service.inspections_rows import settle_town
+from tests.service.inspections_rows import NOW, PARAMS, plan_visit, settle_town
+
+OFFICER = Actor("olga", "officer")
 
 
 class Terminal:
@@ -78,3 +84,21 @@ async def test_a_case_and_a_penalty(gaswarden: Terminal) -> None:
     assert "one case, one plan" in refused
     (row,) = await gaswarden("enforcement", "figures", "--since", "2026-11-01", "--until", "2026-11-30")
     assert (row["user_class"], row["paid_fen"], row["complied_on_time_rate"]) == ("commercial", 500_050, 1)
+
+
+@pytest.mark.timeout(180)
+async def test_a_hazard_is_followed_at_the_terminal(gaswarden: Terminal, conn: asyncpg.Connection) -> None:
+    """Listed as overdue, refused by the name of what lacks, notified; shown with its timeline."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW)
+    async with conn.transaction():
+        await report_outcome(
+            conn, visit_id, uuid4(), "hazard_found", NOW, [Finding("leak")], None, {}, PARAMS, OFFICER, NOW
+        )
+    (listed,), refused = await asyncio.gather(
+        gaswarden("hazard", "list", "--overdue", "--grade", "1"), gaswarden("hazard", "step", "1", "notify", code=1)
+    )
+    assert (listed["code"], listed["premises"], "notice" in listed["overdue"]) == ("leak", "H-001", True)
+    assert "to: a written notice says who received it" in refused
+    step = ("hazard", "step", str(listed["hazard_id"]), "notify", "--to", "Mr Li", "--how", "signed")
+    told = await gaswarden(*step)
+    assert (told["notified_to"], [one["step"] for one in told["timeline"]]) == ("Mr Li", ["notify"])
