@@ -8,9 +8,8 @@ from rules.model import Rule
 NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
     {
         "alarm_unread": "looks at messages that could not be stored; what is left of them is the newest",
-        "zone_pressure_fall": "looks at every meter of a zone at each report; a backtest goes from device to device",
-        "zone_loss": "balances what all meters of a zone counted, once a day; a backtest goes from device to device",
-        "asset": "looks at dates in the registry, not at what devices sent",
+        "zone_pressure_fall": "is judged at each pass over reports, by the newest of what that pass took together;"
+        " which batches those were is not stored",
         "inspection": "is about what inspectors found, not about what devices sent",
         "desk": "is about this service's own channels and rota, not about what devices sent",
     }
@@ -18,6 +17,7 @@ NOT_EVALUATED: Mapping[str, str] = MappingProxyType(
 """Families and kinds that cannot be tried on stored history, and why."""
 
 _LOOKS = "looks every five minutes, not every ten seconds"
+_DAILY = "looks at the beginning of each UTC day; live does within a minute of it"
 _HEARD = (
     f"{_LOOKS}; no row is kept of messages sent again, of births and wills repeated within a session, and of refused"
     " messages beyond those in quarantine; which gateway a device has, and its registered interval, are today's"
@@ -28,6 +28,9 @@ ASSUMES: Mapping[str, str] = MappingProxyType(
         "device_silent": _HEARD,
         "gateway_silent": _HEARD,
         "cell_silent": _HEARD,
+        "zone_loss": f"{_DAILY}; which meter checks which place is today's",
+        "meter_past_life": f"{_DAILY}; the day of making is the registry's of today",
+        "detector_past_life": f"{_DAILY}; the day of making is the registry's of today",
         "gateway_flood": f"{_LOOKS}; the messages held are counted to the flood's end",
     }
 )

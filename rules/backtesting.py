@@ -12,6 +12,7 @@ from rules import backtest, evaluation, frames, instant_store
 from rules.assertions import Event
 from rules.backtest import OFFICER_HOURS, KnownLeak, Report, RuleSummary
 from rules.backtest_absence import LOOK_EVERY, absences_of_period, rules_of
+from rules.backtest_daily import assets_of_period, zones_of_period
 from rules.backtest_groups import buildings_of_period
 from rules.backtest_reach import assumed, why_not
 from rules.catalog import Catalog
@@ -77,6 +78,8 @@ async def run_backtest(
     silences, silences_before = await _silences(conn, draft, current, device_ids, asked, progress)
     found += await _buildings(conn, drafts, drafts, device_ids, asked)
     before += await _buildings(conn, changed, currents, device_ids, asked)
+    found += await _daily(conn, drafts, device_ids, asked)
+    before += await _daily(conn, changed, device_ids, asked)
     leaks = await known_leaks(conn, asked, set(device_ids))
     report = _summary(draft, found, silences, leaks, asked, len(device_ids))
     if current is None:
@@ -215,6 +218,15 @@ async def _buildings(
     leak_rules = [rule for rule in with_leaks if rule.kind == "leak_alarm"]
     found = await buildings_of_period(conn, groups, leak_rules, device_ids, asked.since, asked.until)
     return _of_period(found, asked.since)
+
+
+async def _daily(
+    conn: asyncpg.Connection, rules: Sequence[Rule], device_ids: Sequence[int], asked: Asked
+) -> list[Found]:
+    """What stood before the period stays among it: an alert of before is not raised anew."""
+    assets, losses = _of_family(rules, "asset"), [rule for rule in rules if rule.kind == "zone_loss"]
+    aged = await assets_of_period(conn, assets, device_ids, asked.since, asked.until)
+    return [*aged, *await zones_of_period(conn, losses, device_ids, asked.since, asked.until)]
 
 
 def _of_family(rules: Sequence[Rule], family: str) -> list[Rule]:

@@ -4,7 +4,7 @@ How far a day has come is kept in rule_daily, so a restart goes on where it was,
 taken.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import asyncpg
@@ -19,8 +19,6 @@ from rules.passes import Done, save_found
 KINDS_OF_DEVICE = {"meter_past_life": "meter", "detector_past_life": "detector"}
 DEVICES_AT_ONCE = 20_000
 ZONES_AT_ONCE = 20
-SETTLED = timedelta(days=1)
-"""A day's readings may arrive a day after it: balances end this long before today."""
 
 
 async def daily_pass(pool: asyncpg.Pool, catalog: Catalog, now: datetime) -> Done:
@@ -82,19 +80,14 @@ async def _zones(
     conn: asyncpg.Connection, rule: Rule, after_id: int, now: datetime, guard: Guard
 ) -> tuple[list[Finding | Cleared], int | None]:
     """Balances of a page of zones; a zone whose loss is explained again clears its alert."""
-    to_at = datetime.combine((now - SETTLED).astimezone(UTC).date(), time(), UTC)
-    from_at = to_at - timedelta(days=rule["days"])
+    period = zones.balanced_period(rule, now)
     page = await daily_store.checked_zones(conn, after_id, ZONES_AT_ONCE)
     firing = await daily_store.firing_zones(conn, rule.rule_id)
     found: list[Finding | Cleared] = []
     for row in page:
         subject = f"{row['level']}:{row['place_id']}"
-        meters = await daily_store.zone_meters(conn, row, from_at, to_at)
+        meters = await daily_store.zone_meters(conn, row, *period, now)
         name = f"{row['level']} {row['name']}"
-        detect = partial(zones.zone_loss, rule, subject, name, meters, from_at, to_at)
-        one = guard.run(rule, detect, None)
-        known = zones.balance(rule, meters) is not None
-        found += admit(rule, [one]) if one else []
-        if one is None and known and subject in firing and rule.rule_id not in guard.errors:
-            found.append(Cleared(rule.rule_id, subject, now))
+        said: list[Finding | Cleared] = guard.run(rule, partial(zones.judge_zone, rule, subject, name, meters, now), [])
+        found += [one for one in said if isinstance(one, Finding) or subject in firing]
     return found, page[-1]["number"] if page else None

@@ -58,12 +58,17 @@ async def checked_zones(conn: asyncpg.Connection, after_id: int, count: int) -> 
 
 
 async def zone_meters(
-    conn: asyncpg.Connection, zone: Mapping[str, object], from_at: datetime, to_at: datetime
+    conn: asyncpg.Connection, zone: Mapping[str, object], from_at: datetime, to_at: datetime, known_at: datetime
 ) -> list[Metered]:
-    """What each meter of a zone used over a period, in litres."""
+    """What each meter of a zone used over a period, in litres, by what had arrived at a moment."""
     rows = await conn.fetch(
         *queries["zone_meters"].bind(
-            level=zone["level"], place_id=zone["place_id"], check_of=zone["check_of"], from_at=from_at, to_at=to_at
+            level=zone["level"],
+            place_id=zone["place_id"],
+            check_of=zone["check_of"],
+            from_at=from_at,
+            to_at=to_at,
+            known_at=known_at,
         )
     )
     return [

@@ -6,10 +6,14 @@ bound; it never becomes zero.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from statistics import median
 
-from rules.model import Finding, Rule
+from rules.gate import admit
+from rules.model import Cleared, Finding, Rule
+
+SETTLED = timedelta(days=1)
+"""A day's readings may arrive a day after it: balances end this long before the day on which they are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,22 @@ def zone_loss(
         value=round(share_pct, 2),
         unit="%",
     )
+
+
+def balanced_period(rule: Rule, now: datetime) -> tuple[datetime, datetime]:
+    """The whole UTC days over which a zone is balanced on a day."""
+    to_at = datetime.combine((now - SETTLED).astimezone(UTC).date(), time(), UTC)
+    return to_at - timedelta(days=rule["days"]), to_at
+
+
+def judge_zone(
+    rule: Rule, subject: str, name: str, meters: Sequence[Metered], now: datetime
+) -> list[Finding | Cleared]:
+    """The loss of a zone on a day, or the word that it balances; nothing while too little is known."""
+    found = zone_loss(rule, subject, name, meters, *balanced_period(rule, now))
+    if found is not None:
+        return list(admit(rule, [found]))
+    return [Cleared(rule.rule_id, subject, now)] if balance(rule, meters) is not None else []
 
 
 # ---------------------------------------------------------------------------------------------- pressure of a zone

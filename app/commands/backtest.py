@@ -49,9 +49,9 @@ def show_backtest(
     """Try rules on stored history: alerts a day, officer-hours, known leaks caught and missed, difference to now.
 
     A draft is whole, or says only what changes: `--changes days.toml`, or `--set micro_leak.parameters.days=7`.
-    Looks at window, event and absence rules and at leaks of one building, says what it must assume, and names the
-    rules it cannot try; nothing is written and nobody is paged. Known leaks are alerts that an inspection confirmed
-    and leak hazards that it found.
+    Looks at all rules about what devices sent, did not send, or are; says what it must assume, and names the rules it
+    cannot try. Nothing is written and nobody is paged. Known leaks are alerts that an inspection confirmed and leak
+    hazards that it found.
     Exit codes: 0 done, 1 the draft misses a known leak that the rules in force catch (or is wrong), 2 wrong usage.
     """
     last = _utc(until) or datetime.now(UTC)

@@ -66,9 +66,10 @@ FROM (
 WHERE z.number > $1 AND z.place_id IS NOT NULL
 ORDER BY z.number LIMIT $2;
 
--- zone_meters(level, place_id, check_of, from_at, to_at) --
+-- zone_meters(level, place_id, check_of, from_at, to_at, known_at) --
 -- The meters of a zone over a period: check meters, and homes' meters with what each used between its first readings within an
--- hour after both ends; null where it was not read there, was not there all the time, or went backwards.
+-- hour after both ends that had arrived at a moment; null where it was not read there, was not there all the time, or went
+-- backwards.
 WITH homes AS (
     SELECT i.premises_id, i.device_id, i.installed_at <= $4 AND (i.removed_at IS NULL OR i.removed_at >= $5) AS stayed
     FROM compound c
@@ -89,12 +90,14 @@ SELECT d.code, m.is_check, d.pulse_ml,
 FROM meters m
 JOIN device d ON d.device_id = m.device_id
 LEFT JOIN LATERAL (
-    SELECT r.index_ml FROM reading r
+    SELECT r.index_ml FROM reading r LEFT JOIN batch a ON a.batch_id = r.batch_id
     WHERE r.device_id = m.device_id AND r.at >= $4 AND r.at <= $4::timestamptz + interval '1 hour' AND r.index_ml IS NOT NULL AND r.flags = 0
+      AND coalesce(a.last_received_at <= $6, true)
     ORDER BY r.at LIMIT 1) f ON true
 LEFT JOIN LATERAL (
-    SELECT r.index_ml FROM reading r
+    SELECT r.index_ml FROM reading r LEFT JOIN batch a ON a.batch_id = r.batch_id
     WHERE r.device_id = m.device_id AND r.at >= $5 AND r.at <= $5::timestamptz + interval '1 hour' AND r.index_ml IS NOT NULL AND r.flags = 0
+      AND coalesce(a.last_received_at <= $6, true)
     ORDER BY r.at LIMIT 1) t ON true;
 
 -- firing_zones(rule_id) --

@@ -112,3 +112,37 @@ FROM quarantine q
 JOIN gateway g ON g.code = q.gateway
 CROSS JOIN LATERAL (VALUES (q.first_received_at), (q.last_received_at)) AS t (arrived_at)
 WHERE g.gateway_id = ANY($3) AND q.last_received_at > $1 AND t.arrived_at > $1 AND t.arrived_at <= $2;
+
+-- aged_in_period(kind, device_ids, began_until) --
+-- Devices of a kind that began their life by a day, with every time and place in which they were in use.
+SELECT d.device_id, d.code, d.kind AS device_kind, d.meter_class, p.user_class, x.code AS area, d.made_on, f.installed_on,
+       i.installed_at, i.removed_at
+FROM device d
+JOIN installation i ON i.device_id = d.device_id
+JOIN premises p USING (premises_id)
+JOIN building b USING (building_id)
+JOIN compound c USING (compound_id)
+JOIN district x USING (district_id)
+CROSS JOIN LATERAL (
+    SELECT (min(o.installed_at) AT TIME ZONE 'UTC')::date AS installed_on FROM installation o WHERE o.device_id = d.device_id
+) f
+WHERE d.kind = $1 AND d.device_id = ANY($2) AND coalesce(d.made_on, f.installed_on) <= $3::date
+ORDER BY d.device_id, i.installed_at;
+
+-- zones_around(device_ids) --
+-- Places with check meters around some devices, those that they check among them.
+WITH around AS (
+    SELECT DISTINCT b.code AS building, c.code AS compound, x.code AS district
+    FROM installation i
+    JOIN premises p USING (premises_id)
+    JOIN building b USING (building_id)
+    JOIN compound c USING (compound_id)
+    JOIN district x USING (district_id)
+    WHERE i.device_id = ANY($1)
+)
+SELECT DISTINCT check_of FROM device WHERE check_of IS NOT NULL AND (
+    device_id = ANY($1)
+    OR check_of IN (
+        SELECT 'building:' || building FROM around
+        UNION SELECT 'compound:' || compound FROM around
+        UNION SELECT 'district:' || district FROM around));
