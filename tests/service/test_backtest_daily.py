@@ -105,7 +105,7 @@ async def test_a_zone_is_balanced_by_what_had_arrived_on_each_day(
         lost_l += 900.0 if 4 <= number < 11 else 0.0
         at = on(number) + timedelta(minutes=10)
         for place, home in enumerate(homes):
-            delay = 70 if number in (6, 16) and place < 3 else 1
+            delay = 70 if number in (7, 16) and place < 3 else 1
             arrivals.append((at + timedelta(hours=delay), home, at, (number + 9) * 600_000))
         if number != 12:
             arrivals.append((at + timedelta(hours=1), check, at, (number + 9) * 8 * 600_000 + round(lost_l * 1000)))
