@@ -15,9 +15,6 @@ import stat
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from app.embedded import processes
 from app.embedded.mosquitto import account_line
@@ -28,18 +25,6 @@ _EXCHANGE = "amq.topic"
 # As a host of Sparkplug the workers ask nodes for births, and say that they are there (docs/formats.md). RabbitMQ
 # exchanges '.' and '/': the topic spBv1.0/STATE/gaswarden is the routing key spBv1/0.STATE.gaswarden.
 _SPARKPLUG_HOST = r"^spBv1/0\.([^.]+\.NCMD\.[^.]+|STATE\.[^.]+)$"
-
-
-class GatewayParams(BaseModel):
-    """Where accounts of gateways are kept; the embedded broker needs none of this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    broker: Literal["embedded", "mosquitto", "rabbitmq"] = Field("embedded", description="Whose accounts they are.")
-    passwd_file: Path | None = Field(None, description="Mosquitto's password_file.")
-    acl_file: Path | None = Field(None, description="Mosquitto's acl_file; unset: it has a pattern for all gateways.")
-    pid_file: Path | None = Field(None, description="Mosquitto's pid_file: it is told to read its files again.")
-    vhost: str = Field("/", min_length=1, description="RabbitMQ's virtual host.")
 
 
 class AccountFileError(Exception):

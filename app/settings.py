@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from app.dossier.keys import DossierParams
-from app.gateway_accounts import GatewayParams
+from app.gateway_params import GatewayParams
+from app.http_params import HttpParams
 from app.logs import MASK, LogParams
 from app.sources import (
     CONFIG_VARIABLE,
@@ -22,16 +23,14 @@ from app.sources import (
     is_group,
     sentence,
 )
-from app.web import HttpParams
-from ingest.client import BrokerParams
+from ingest.broker_params import BrokerParams
 from ingest.commanding.params import CommandParams
-from ingest.lanes import IngestParams
-from ingest.rollup import RollupParams
-from ingest.validating import ValidationParams
-from inspections.objects import EvidenceParams
+from ingest.params import IngestParams, RollupParams
+from ingest.validation_params import ValidationParams
+from inspections.evidence_params import EvidenceParams
 from inspections.params import RosterParams
-from rules.evaluator import RuleParams
 from rules.notices.params import NoticeParams
+from rules.params import RuleParams
 
 
 def _postgres_url(url: SecretStr) -> SecretStr:

@@ -18,14 +18,13 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import NoReturn, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import NoReturn
 
 import aiomqtt
 import structlog
 from mqtt5 import PubAckReasonCode, PublishPacket, QoS, RetainHandling, Will
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from ingest.broker_params import BrokerParams
 from ingest.decoders.model import Request
 
 log = structlog.get_logger()
@@ -34,7 +33,6 @@ _PUMP_STRETCH = 200
 _PACKET_BYTES_MAX = 2**24 - 2**14  # the library's buffer, less the piece it reads at once
 _PUBACK = b"\x40\x02"  # MQTT 5, 3.4: reason code 0 and no properties may be left out; the packet id follows
 _PUBACKS_AT_ONCE = 1_000
-_TLS_FILES = ("ca_file", "certificate_file", "key_file")
 _LIBRARY_ERRORS = (
     aiomqtt.ConnectError,
     aiomqtt.NegativeAckError,
@@ -59,61 +57,6 @@ class _Farewell(logging.Handler):
         """Take the reason out of the library's sentence."""
         if "DisconnectPacket" in str(record.msg) and isinstance(record.args, tuple) and record.args:
             self.reason = str(record.args[0])
-
-
-class BrokerParams(BaseModel):
-    """Where the broker is and how a connection to it behaves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    hostname: str = Field("127.0.0.1", min_length=1, description="Name or IPv4 address of the broker.")
-    port: int = Field(1883, ge=1, le=65_535, description="TCP port of the broker.")
-    username: str | None = Field(None, description="Account of the ingest workers.")
-    password: SecretStr | None = Field(None, description="Its password.")
-    tls: bool = Field(False, description="Whether the port speaks TLS.")
-    ca_file: str | None = Field(None, description="Certificates to trust instead of the system's.")
-    certificate_file: str | None = Field(None, description="Our own certificate, where the broker asks for one.")
-    key_file: str | None = Field(None, description="Its key; unset: in the same file.")
-    connect_timeout_s: float = Field(
-        5.0, gt=0, le=60, description="Limit for reaching the port, and for the handshake."
-    )
-    subscribe_timeout_s: float = Field(
-        30.0, gt=0, le=600, description="Limit for a subscription's answer, which comes after thousands that waited."
-    )
-    keep_alive_s: int = Field(15, ge=1, le=600, description="A silent broker is given up after 1.5 times this long.")
-    session_expiry_s: int = Field(
-        7 * 86_400, ge=60, le=2**32 - 2, description="The broker keeps messages for an absent worker this long."
-    )
-    receive_maximum: int = Field(
-        10_000,
-        ge=1,
-        le=65_535,
-        description="Messages delivered and not yet acknowledged, at most: the in-flight bound.",
-    )
-    retry_min_s: float = Field(0.2, gt=0, le=60, description="First pause after a lost connection.")
-    retry_max_s: float = Field(10.0, gt=0, le=600, description="Longest pause between attempts.")
-
-    @classmethod
-    def from_url(cls, url: str, **others: object) -> Self:
-        """Parameters from `mqtt://user:password@host:port` or `mqtts://`; raises ValueError on another scheme.
-
-        The files of TLS may follow as a query: `?ca_file=PATH&certificate_file=PATH&key_file=PATH`.
-        """
-        parts = urlsplit(url)
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
-            raise ValueError("MQTT_URL must look like mqtt://user:password@host:1883 (or mqtts://)")
-        tls = parts.scheme == "mqtts"
-        found: dict[str, object] = {
-            "hostname": parts.hostname,
-            "port": parts.port or (8883 if tls else 1883),
-            "tls": tls,
-        }
-        if parts.username:
-            found["username"] = unquote(parts.username)
-        if parts.password:
-            found["password"] = unquote(parts.password)
-        found |= {name: value for name, value in parse_qsl(parts.query) if name in _TLS_FILES}
-        return cls.model_validate(found | others)
 
 
 class BrokerConnection:

@@ -22,9 +22,9 @@ from ingest.binding import bind_message
 from ingest.directory import Directory
 from ingest.failures import ACQUIRE_TIMEOUT_S, DATABASE_ERRORS, ended_when_silent, pause_s
 from ingest.holding import Bundle, bundled, free_bundle
-from ingest.lanes import IngestParams
 from ingest.model import PAYLOAD_BYTES_MAX, Bound, Delivery, Held, Message, QuarantineReason, Refused, Rejected, Tally
 from ingest.pacing import Pacer
+from ingest.params import IngestParams
 from ingest.remembering import remember
 from ingest.settling import judge_message
 from ingest.transaction import write_batch

@@ -11,14 +11,16 @@ from mqtt5 import PublishPacket
 from prometheus_client import Counter, Gauge
 
 from ingest.acknowledging import Receipts
-from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import BrokerConnection, ConnectionLost, connect
 from ingest.committing import Writer
 from ingest.decoders.model import Request
 from ingest.failures import pause_s
 from ingest.formats import is_our_own, is_urgent, message_digest, read_message
 from ingest.intake import Intake
-from ingest.lanes import IngestParams, Lane, sender_of
+from ingest.lanes import Lane, sender_of
 from ingest.model import PAYLOAD_BYTES_MAX, Delivery, Elsewhere, Held, Message, QuarantineReason, Rejected
+from ingest.params import IngestParams
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from datetime import datetime
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field
 
+from ingest.params import RollupParams
 from ingest.refreshing import Looks
 from sql import queries
 
@@ -36,26 +36,6 @@ _PASS_S = Histogram(
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _ACQUIRE_TIMEOUT_S = 10.0
 _RETIRED_ROWS_AT_ONCE = 10_000
-
-
-class RollupParams(BaseModel):
-    """How readings are rolled up; how long what is kept is in the database (`gaswarden storage keep`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rest_share: float = Field(
-        1.0, ge=0, le=100, description="Seconds of rest after a pass for each second that it worked."
-    )
-    poll_s: float = Field(
-        5.0, gt=0, le=3600, description="Pause when nothing waits; hourly and daily values are about this far behind."
-    )
-    rows_max: int = Field(
-        200_000, ge=1_000, le=5_000_000, description="Reading rows of one transaction, unless a single batch has more."
-    )
-    batches_max: int = Field(500, ge=1, le=10_000, description="Batches of one transaction.")
-    timeout_s: float = Field(600.0, gt=0, le=86_400, description="Longest time of one roll-up statement.")
-    retire_every_s: float = Field(3600.0, gt=0, le=86_400, description="Time between looks for what may be retired.")
-    retry_s: float = Field(5.0, gt=0, le=600, description="Pause after a failed pass.")
 
 
 @dataclass(frozen=True, slots=True)

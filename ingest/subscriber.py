@@ -12,14 +12,15 @@ from contextlib import contextmanager
 import asyncpg
 
 from ingest.acknowledging import Receipts
-from ingest.client import BrokerParams
+from ingest.broker_params import BrokerParams
 from ingest.committing import Writer
 from ingest.decoders.sparkplug import Host
 from ingest.directory import Directory
 from ingest.following import RegistryFollower
 from ingest.intake import Intake
-from ingest.lanes import IngestParams, Lane
+from ingest.lanes import Lane
 from ingest.pacing import Pacer
+from ingest.params import IngestParams
 from ingest.receiving import Receiver
 from ingest.remembering import resume
 from sql.own_loop import OwnPool, RelayedEvent, run_in_own_loop

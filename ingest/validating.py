@@ -15,22 +15,11 @@ import asyncpg
 import polars as pl
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import Field
 
 from ingest.model import UNKNOWN_VALUE
 from ingest.rollup import Batch, groups, within
-from ingest.validation import (
-    DAYS,
-    DEVICES,
-    REACH,
-    READINGS,
-    Finding,
-    Schema,
-    Scope,
-    ValidationLimits,
-    judge_days,
-    judge_readings,
-)
+from ingest.validation import DAYS, DEVICES, REACH, READINGS, Finding, Schema, Scope, judge_days, judge_readings
+from ingest.validation_params import ValidationLimits, ValidationParams
 from sql import queries
 
 log = structlog.get_logger()
@@ -47,25 +36,6 @@ _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inter
 _ACQUIRE_TIMEOUT_S = 10.0
 _DAY = timedelta(days=1)
 _ROWS_OF_A_PIECE = 2_000
-
-
-class ValidationParams(ValidationLimits):
-    """How readings are judged, and at what pace."""
-
-    poll_s: float = Field(5.0, gt=0, le=3600, description="Pause when nothing waits.")
-    rest_share: float = Field(
-        1.0, ge=0, le=100, description="Seconds of rest after a pass for each second that it worked."
-    )
-    rows_max: int = Field(
-        100_000, ge=1_000, le=5_000_000, description="Reading rows of one transaction, unless a single batch has more."
-    )
-    batches_max: int = Field(500, ge=1, le=10_000, description="Batches of one transaction.")
-    devices_at_once: int = Field(1_000, ge=1, le=100_000, description="Devices in memory at a time.")
-    look_around_days: int = Field(
-        40, ge=1, le=400, description="Readings further than this from what arrived are not looked for."
-    )
-    timeout_s: float = Field(300.0, gt=0, le=86_400, description="Longest time of one statement.")
-    retry_s: float = Field(5.0, gt=0, le=600, description="Pause after a failed pass.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+
+from ingest.validation_params import ValidationLimits
 
 
 class Rule(StrEnum):
@@ -60,49 +61,6 @@ class Finding:
     scope: Scope
     rule: str
     detail: dict[str, Any]
-
-
-class ValidationLimits(BaseModel):
-    """Where the rules draw their lines. What is marked `ours` has no public source and is set to say little."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    implausible_qmax_factor: float = Field(
-        2.0,
-        ge=1,
-        le=100,
-        description="A register step beyond this many times Qmax is implausible; ours, as at arrival.",
-    )
-    missing_tolerance_pct: float = Field(
-        2.0, ge=0, le=1000, description="A gap may be longer than the device's expected interval by this much; ours."
-    )
-    history_days: int = Field(28, ge=7, le=60, description="Own recent use: the days before that are compared; ours.")
-    history_known_days: int = Field(14, ge=3, le=60, description="Fewer known days among them compare nothing; ours.")
-    high_ratio: float = Field(
-        5.0, gt=1, le=1000, description="A day above this many times the highest of its recent days is high; ours."
-    )
-    high_floor_ml: int = Field(
-        1_000_000,
-        ge=0,
-        le=10**12,
-        description="A day's use below this is never high: about twice what a home uses that cooks and heats water "
-        "(0.6 m³ a day on average over 100,799 homes of Shanghai-Songjiang).",
-    )
-    low_ratio: float = Field(
-        0.1, gt=0, lt=1, description="A day with use below this part of the lowest of its recent days is low; ours."
-    )
-    zero_days: int = Field(
-        30,
-        ge=2,
-        le=60,
-        description="A register that moved and then stood still this long: the usual limit of meters that close "
-        "themselves after long disuse (30 days).",
-    )
-
-    @property
-    def day_reach(self) -> int:
-        """Days on either side that a day's verdict may depend on."""
-        return self.zero_days + 2 * self.history_days
 
 
 def judge_readings(readings: pl.DataFrame, devices: pl.DataFrame, limits: ValidationLimits) -> list[Finding]:

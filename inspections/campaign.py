@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inspections.campaign_compounds import Building, Compound
-from inspections.campaign_model import Block, Campaign, CampaignRules, Crew, Days, Estate, Forecast
+from inspections.campaign_model import Block, Campaign, Crew, Days, Estate, Forecast
+from inspections.campaign_rules import CampaignRules
 
 
 def plan_crew(

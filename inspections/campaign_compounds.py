@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from inspections.campaign_model import Block, CampaignRules, Days, Estate, Seconds
+from inspections.campaign_model import Block, Days, Estate, Seconds
+from inspections.campaign_rules import CampaignRules
 
 
 @dataclass(slots=True)

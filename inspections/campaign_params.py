@@ -1,10 +1,9 @@
 """The settings of the campaign: how far ahead, how tight, which days are worked, how often it is planned anew."""
 
-import holidays
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from inspections.campaign_model import CampaignRules
-from inspections.working_days import WorkingDays
+from inspections.campaign_rules import CampaignRules
+from inspections.working_days import WorkingDays, has_holidays
 
 
 class CampaignParams(BaseModel):
@@ -44,7 +43,7 @@ class CampaignParams(BaseModel):
     @field_validator("holidays_of")
     @classmethod
     def _known_country(cls, value: str) -> str:
-        if value and value not in holidays.list_supported_countries():
+        if value and not has_holidays(value):
             raise ValueError(f"no holidays of {value!r} are known; give a country's two letters, or nothing for none")
         return value
 

@@ -13,7 +13,8 @@ import asyncpg
 from aiohttp import StreamReader
 from PIL import Image
 
-from inspections.objects import EvidenceParams, Objects
+from inspections.evidence_params import EvidenceParams
+from inspections.objects import Objects
 from inspections.outcomes import InvalidOutcome
 from sql import audit, queries
 from sql.actor import Actor

@@ -12,7 +12,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from inspections.answers import Shape
 from inspections.evidence import EvidenceKind, take_evidence, visit_of_caller
-from inspections.objects import EvidenceParams, Objects
+from inspections.evidence_params import EvidenceParams
+from inspections.objects import Objects
 from inspections.outcomes import InvalidOutcome
 from sql import audit, queries
 from sql.actor import Actor

@@ -7,26 +7,11 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from inspections.evidence_params import EvidenceParams
 
 # Somebody waits at the door or at a desk: the library's own patience is three minutes.
 _CONNECT, _TRANSFER, _RETRY = timedelta(seconds=5), timedelta(seconds=60), timedelta(seconds=10)
-
-
-class EvidenceParams(BaseModel):
-    """Where photos and signatures are kept, and their limits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: Path = Field(Path("var/evidence"), description="Local folder; not used when a bucket is named.")
-    s3_bucket: str | None = Field(None, description="Bucket; unset: the local folder.")
-    s3_endpoint: str | None = Field(None, description="Address of an S3-compatible server; unset: the region's own.")
-    s3_region: str = Field("us-east-1", description="Region of the bucket.")
-    s3_access_key_id: SecretStr | None = Field(None, description="Access key; unset: the machine's own role.")
-    s3_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
-    bytes_max: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest file taken, bytes.")
-    pixels_max: int = Field(50_000_000, ge=1, le=500_000_000, description="Largest image taken, pixels.")
-    per_visit_max: int = Field(40, ge=1, le=1000, description="Most files of one visit.")
 
 
 def unwritable(params: EvidenceParams) -> Path | None:

@@ -15,7 +15,7 @@ from inspections.candidates import CallRules
 from inspections.cycle import Cycles
 from inspections.model import Overbooking, Travel, UserClass
 from inspections.printing.params import PrintingParams
-from inspections.routing import Search
+from inspections.search import Search
 
 
 class RosterParams(BaseModel):

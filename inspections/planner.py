@@ -14,7 +14,8 @@ from inspections.greedy import greedy_routes
 from inspections.hours import prefer_hours
 from inspections.insertion import Route, able, cheapest_force, insert_anywhere, settle
 from inspections.model import Day, Inspector, Plan
-from inspections.routing import Search, make_blocks, solve
+from inspections.routing import make_blocks, solve
+from inspections.search import Search
 from inspections.stations import Part, parts
 from inspections.timetable import Ground, Timed, to_roster
 

@@ -12,7 +12,8 @@ from inspections.explain import explain_omissions
 from inspections.insertion import Route, insert_anywhere, lost, settle
 from inspections.model import Call, Day, Plan, Window
 from inspections.planner import fill, left_out, serve_musts
-from inspections.routing import Search, solve
+from inspections.routing import solve
+from inspections.search import Search
 from inspections.timetable import Ground, Timed, to_roster
 
 SOLVER = "repair"

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from inspections.model import Day, Plan
 from inspections.planner import joined, plan_parts
-from inspections.routing import Search
+from inspections.search import Search
 from inspections.stations import Part, parts
 
 _ROOT = Path(__file__).resolve().parent.parent

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import holidays
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _HORIZON_DAYS = 400
@@ -40,14 +42,19 @@ class WorkingDays:
         return (one for one in ahead if self.is_worked(one))
 
 
+def has_holidays(country: str) -> bool:
+    """Whether the public holidays of a country, given by its two letters, are known."""
+    import holidays  # noqa: PLC0415 - every command reads settings that name a calendar; few of them ask it
+
+    return country in holidays.list_supported_countries()
+
+
 @lru_cache(maxsize=64)
-def _calendar(country: str, year: int) -> holidays.HolidayBase:
+def _calendar(country: str, year: int) -> "HolidayBase":
+    """The holidays of a year, in English where the calendar is translated: reasons are in English."""
+    import holidays  # noqa: PLC0415 - as above
+
     if not country:
         return holidays.HolidayBase(years=year)
-    return holidays.country_holidays(country, years=year, language=_language(country))
-
-
-def _language(country: str) -> str | None:
-    """English where the calendar is translated: reasons are in English."""
     languages = dict(holidays.list_localized_countries()).get(country, ())
-    return "en_US" if "en_US" in languages else None
+    return holidays.country_holidays(country, years=year, language="en_US" if "en_US" in languages else None)

@@ -4,11 +4,8 @@ from datetime import datetime
 
 import asyncpg
 
-from rules.regimes import Regime, default_regimes, regime_of
+from rules.regimes import DEFAULT, Regime, default_regimes, regime_of
 from sql import queries
-
-DEFAULT = "china"
-"""What holds until a service has put another in force: of the regimes that ship, the one with the shorter times."""
 
 
 async def regime_in_force(conn: asyncpg.Connection) -> Regime:

@@ -13,6 +13,9 @@ from types import MappingProxyType
 
 from rules.model import Alert, Json
 
+DEFAULT = "china"
+"""What holds until a service has put another in force: of the regimes that ship, the one with the shorter times."""
+
 CLASSES = ("leak", "critical", "major", "minor", "info")
 """Tables of a regime; the first for every alert about gas in a room, the others by severity, worst first."""
 

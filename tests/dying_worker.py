@@ -13,7 +13,8 @@ from typing import Any
 import uvloop
 
 from ingest import store
-from ingest.client import BrokerConnection, BrokerParams
+from ingest.broker_params import BrokerParams
+from ingest.client import BrokerConnection
 from ingest.sources import SourceParams
 from ingest.subscriber import run
 from sql.pool import open_pool

@@ -13,12 +13,12 @@ from prometheus_client import REGISTRY
 
 from ingest.acknowledging import Receipts
 from ingest.batch import BatchParams
-from ingest.client import BrokerParams
+from ingest.broker_params import BrokerParams
 from ingest.committing import Writer
 from ingest.directory import Directory
 from ingest.floods import RateParams
-from ingest.lanes import IngestParams
 from ingest.model import Device, Gateway
+from ingest.params import IngestParams
 from ingest.subscriber import run
 from sql.own_loop import OwnPool
 

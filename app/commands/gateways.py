@@ -23,7 +23,7 @@ from app.commands.terminal import (
 from app.embedded import EmbeddedServers, default_directory
 from app.embedded.certificates import read_pair
 from app.embedded.secrets import checked_gateway_name, new_password
-from app.gateway_accounts import GatewayParams
+from app.gateway_params import GatewayParams
 from ingest.registry import GatewayRow, save_gateways
 from ingest.strangers import unregistered_page
 from sql import audit, queries

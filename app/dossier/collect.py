@@ -16,8 +16,9 @@ from app.dossier.evidence import Kept, gather_evidence
 from app.dossier.keys import DossierParams, public_pem
 from app.dossier.paper import Printed, summary_pdf
 from app.dossier.summary import summary_page
+from inspections.evidence_params import EvidenceParams
 from inspections.hazards import load_hazards
-from inspections.objects import EvidenceParams, Objects
+from inspections.objects import Objects
 from inspections.params import RosterParams
 from inspections.printing.paper import FontMissing
 from sql import audit, queries

@@ -16,7 +16,8 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from ingest.client import BrokerConnection, BrokerParams, ConnectionLost, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import BrokerConnection, ConnectionLost, connect
 from ingest.commanding import deeds, lifecycle, store
 from ingest.commanding.message import command_payload, command_topic
 from ingest.commanding.model import Command, Target, Transition

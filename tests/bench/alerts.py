@@ -26,7 +26,8 @@ from rich.table import Table
 
 from app.accounts import NewAccount, add_account
 from app.embedded import EmbeddedServers, default_directory
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from rules.routes import AlertRoutes
 from sql.actor import Actor
 from sql.migrate import migrate

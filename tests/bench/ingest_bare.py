@@ -6,7 +6,8 @@ import sys
 import uvloop
 from mqtt5 import PublishPacket
 
-from ingest.client import BrokerParams, ConnectionLost, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import ConnectionLost, connect
 
 
 async def main(mqtt_url: str, count: int) -> None:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from inspections.model import Day, Plan
 from inspections.planner import plan_greedily
-from inspections.routing import Search
+from inspections.search import Search
 from inspections.worker import plan_apart
 from tests.bench import inspections_rivals as rivals
 from tests.bench.inspections_days import city_day, district_day, measure

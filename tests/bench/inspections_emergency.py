@@ -12,7 +12,7 @@ from inspections.model import Call, Day, Inspector, Plan
 from inspections.params import RosterParams
 from inspections.planner import plan
 from inspections.repair import Repaired, Wanted, repair
-from inspections.routing import Search
+from inspections.search import Search
 from inspections.standing import Placed, RunningRoster, Standing, idle, stand
 from tests.bench.inspections_days import district_day
 

@@ -18,7 +18,7 @@ from typing import Any
 from inspections.checker import broken_rules
 from inspections.model import Call, Day, Door, Duty, Inspector, Plan, Point, Travel, TravelTable, Window
 from inspections.planner import plan
-from inspections.routing import Search
+from inspections.search import Search
 
 CARRIED = Path(__file__).parents[1] / "data" / "solomon"
 _UNIT_S = 10

@@ -15,7 +15,8 @@ from typing import Any
 from inspections import routing
 from inspections.model import Day, Plan
 from inspections.planner import finish
-from inspections.routing import Search, make_blocks
+from inspections.routing import make_blocks
+from inspections.search import Search
 from inspections.timetable import Ground, needs_break
 
 PINNED = ("pyvroom==1.15.2", "ortools==9.15.6755", "numpy==2.4.6", "pandas==3.1.1")

@@ -30,8 +30,9 @@ from rich.table import Table
 from app.accounts import NewAccount, add_account
 from app.embedded import EmbeddedServers, default_directory
 from app.embedded.postgres import SUPERUSER
+from app.http_params import HttpParams
 from app.logs import LogParams, configure_logging
-from app.web import HttpParams, Web
+from app.web import Web
 from inspections.counting import count_changes
 from inspections.params import RosterParams
 from inspections.report_routes import ReportRoutes

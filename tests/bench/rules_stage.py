@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncpg
 
 from app.embedded import EmbeddedServers, default_directory
-from ingest.rollup import RollupParams, roll_up, roll_up_slot
+from ingest.params import RollupParams
+from ingest.rollup import roll_up, roll_up_slot
 from rules import passes, store
 from rules.catalog import Catalog
 from rules.daily import daily_pass

@@ -10,7 +10,8 @@ import asyncpg
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from rules import clockwork, passes
 from rules.catalog import default_catalog
 from rules.precision_routes import PrecisionRoutes

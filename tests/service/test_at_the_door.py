@@ -10,7 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from inspections.booking_routes import BookingRoutes
 from inspections.checklists import load_checklists
 from inspections.hazard_routes import HazardRoutes

@@ -12,7 +12,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from rules import passes
 from rules.backtest import alerts_of, newly_missed
 from rules.backtest_jobs import work_off_one

@@ -13,7 +13,8 @@ import pytest
 from app.embedded import EmbeddedError, EmbeddedServers
 from app.embedded.certificates import Authority
 from app.embedded.processes import wait_until
-from ingest.client import BrokerParams, ConnectionLost, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import ConnectionLost, connect
 from tests.publisher import _length, _text
 from tests.servers import throwaway_servers
 

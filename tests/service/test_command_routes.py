@@ -13,7 +13,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from ingest.commanding.routes import CommandRoutes
 from sql.actor import Actor
 from tests.servers import Database

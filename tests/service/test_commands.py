@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from app.embedded.mosquitto import ACCESS_RULES
-from ingest.client import BrokerParams
+from ingest.broker_params import BrokerParams
 from ingest.commanding import deeds, dispatcher
 from ingest.commanding.dispatcher import Line, dispatch
 from ingest.commanding.params import CommandParams

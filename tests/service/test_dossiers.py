@@ -19,8 +19,10 @@ from app.dossier.archive import verify_archive
 from app.dossier.collect import DossierDesk, alert_dossier, premises_dossier
 from app.dossier.keys import DossierParams, new_signing_key, read_public
 from app.dossier.routes import DossierRoutes
-from app.web import HttpParams, Web
-from inspections.objects import EvidenceParams, ObjectsUnreachable
+from app.http_params import HttpParams
+from app.web import Web
+from inspections.evidence_params import EvidenceParams
+from inspections.objects import ObjectsUnreachable
 from inspections.planning import plan_day
 from sql import queries
 from sql.actor import Actor

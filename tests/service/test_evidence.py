@@ -16,9 +16,11 @@ from PIL import Image
 from pydantic import SecretStr
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
+from inspections.evidence_params import EvidenceParams
 from inspections.evidence_routes import EvidenceRoutes
-from inspections.objects import EvidenceParams, Objects
+from inspections.objects import Objects
 from inspections.routes import InspectionRoutes
 from sql.actor import Actor
 from tests.service.inspections_rows import PARAMS, plan_visit, settle_town

@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from ingest import quarantine
-from ingest.client import BrokerParams, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import connect
 from ingest.decoders import senml_cbor
 from ingest.decoders.chirpstack_samples import uplink
 from ingest.foreign import FOREIGN

@@ -11,7 +11,8 @@ from ingest import ledger
 from ingest.history import HistoryReport, import_file
 from ingest.history_file import HistoryRefused, sniff
 from ingest.history_rows import HistoryOptions
-from ingest.rollup import RollupParams, roll_up
+from ingest.params import RollupParams
+from ingest.rollup import roll_up
 from tests.ingest_city import register
 from tests.servers import Database
 

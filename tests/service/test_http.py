@@ -13,8 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts import NewAccount, add_account, revoke_account
+from app.http_params import HttpParams
 from app.probes import Probes
-from app.web import HttpParams, Web
+from app.web import Web
 from sql import audit
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from ingest.formats import read_message
-from ingest.lanes import IngestParams
 from ingest.ledger import missing_messages, prove_days
 from ingest.model import Disposition, Message, Tally
+from ingest.params import IngestParams
 from ingest.proof_routes import ProofRoutes, QuarantineQuery
 from ingest.quarantine import preview, replay
 from ingest.registry import DeviceRow, GatewayRow, InstallationRow, save_devices, save_gateways, save_installations

@@ -14,8 +14,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ingest.acknowledging import Receipts
-from ingest.lanes import IngestParams, Lane
+from ingest.lanes import Lane
 from ingest.model import Elsewhere
+from ingest.params import IngestParams
 from sql import queries
 from sql.pool import open_pool
 from tests.dying_worker import ENDED

@@ -9,7 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from inspections.campaign_routes import CampaignRoutes
 from inspections.campaigning import issue_notices, keep_campaign, plan_year
 from inspections.day_views import known_of_door

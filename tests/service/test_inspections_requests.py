@@ -10,7 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from inspections.case_routes import CaseRoutes
 from inspections.enforcement_routes import EnforcementRoutes
 from inspections.reminders import Reminded, remind

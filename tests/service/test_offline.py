@@ -12,7 +12,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from inspections.offline import take_batch
 from inspections.offline_routes import OfflineRoutes
 from inspections.wallclock import local_day

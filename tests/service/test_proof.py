@@ -14,11 +14,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import ValidationError
 
 from app.accounts import NewAccount, add_account
+from app.http_params import HttpParams
 from app.probes import Probes
-from app.web import HttpParams, Web
+from app.web import Web
 from ingest import rollup, validating
 from ingest.formats import read_message
-from ingest.lanes import IngestParams
+from ingest.params import IngestParams
 from ingest.proof_routes import (
     ConflictQuery,
     FormQuery,

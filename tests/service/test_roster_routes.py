@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from icalendar import Calendar
 
 from app.accounts import NewAccount, add_account
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from inspections.planning import plan_day
 from inspections.printing.paper_routes import PaperRoutes
 from inspections.routes import InspectionRoutes

@@ -7,12 +7,14 @@ import asyncpg
 import psycopg
 import pytest
 
+from ingest.params import RollupParams
 from ingest.refreshing import Looks
-from ingest.rollup import RollupParams, follow_refreshes, roll_up
+from ingest.rollup import follow_refreshes, roll_up
 from rules import passes, store
 from rules.catalog import default_catalog
 from rules.day_passes import STREAM, days_pass, rolled_up_slots
-from rules.evaluator import RuleParams, run
+from rules.evaluator import run
+from rules.params import RuleParams
 from sql import queries
 from tests.servers import Database
 from tests.service.rules_rows import Town, make_town

@@ -12,7 +12,8 @@ import pytest
 import sql
 from rules import passes
 from rules.catalog import default_catalog
-from rules.evaluator import RuleParams, run
+from rules.evaluator import run
+from rules.params import RuleParams
 from rules.passes import Listening
 from sql import parse_queries, queries
 from tests.service.rules_rows import NOW, Town, hourly, insert, make_inspector, make_town

@@ -11,7 +11,8 @@ from prometheus_client import REGISTRY
 
 from app.embedded import EmbeddedServers
 from rules.catalog import default_catalog
-from rules.evaluator import RuleParams, run
+from rules.evaluator import run
+from rules.params import RuleParams
 from sql.migrate import migrate
 from sql.pool import open_pool
 from tests.service.rules_rows import make_town

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from ingest import ledger
-from ingest.rollup import RollupParams, retire, roll_up, run
+from ingest.params import RollupParams
+from ingest.rollup import retire, roll_up, run
 from ingest.storage import measure
 from sql.edition import apply_edition, keep
 from sql.migrate import migrate, read_migrations

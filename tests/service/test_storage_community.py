@@ -10,7 +10,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from ingest.rollup import RollupParams, retire, roll_up
+from ingest.params import RollupParams
+from ingest.rollup import retire, roll_up
 from ingest.storage import bytes_per_reading, measure
 from sql import queries
 from sql.edition import apply_edition, keep

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.client import BrokerParams, ConnectionLost, connect
+from ingest.broker_params import BrokerParams
+from ingest.client import ConnectionLost, connect
 from sql.pool import open_pool
 from tests.ingest_city import NOW, ledger_totals, reading, register, topic, until, working
 from tests.network import Relay, relay

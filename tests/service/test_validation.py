@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from ingest.rollup import RollupParams, roll_up
-from ingest.validating import Judged, ValidationParams, validate
+from ingest.params import RollupParams
+from ingest.rollup import roll_up
+from ingest.validating import Judged, validate
+from ingest.validation_params import ValidationParams
 from tests.ingest_city import register
 from tests.servers import Database
 from tests.service.storage_rows import commit_batch

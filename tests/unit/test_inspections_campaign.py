@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from inspections.access_rates import AccessRates
 from inspections.campaign import expected_attempts, plan_campaign
 from inspections.campaign_doors import DOORS, Absent, Work, crews, due_doors, estates, with_work
-from inspections.campaign_model import Campaign, CampaignRules, Crew, Estate
+from inspections.campaign_model import Campaign, Crew, Estate
 from inspections.campaign_params import CampaignParams
+from inspections.campaign_rules import CampaignRules
 from inspections.cycle import load_cycles
 from inspections.model import Inspector, Point
 from inspections.working_days import WorkingDays

@@ -9,7 +9,7 @@ import pytest
 from inspections.checker import Rule, broken_rules
 from inspections.model import Day, Omission, Plan, Point, Roster, TravelTable, Visit, Window
 from inspections.planner import plan
-from inspections.routing import Search
+from inspections.search import Search
 from tests.unit.inspections_days import HOUR, call, day, inspector
 
 QUICK = Search(iterations_per_call=1, iterations_min=20)

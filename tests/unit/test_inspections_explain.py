@@ -4,7 +4,7 @@ import pytest
 
 from inspections.model import Call, Constraint, Inspector, Omission, Window
 from inspections.planner import plan
-from inspections.routing import Search
+from inspections.search import Search
 from tests.unit.inspections_days import HOUR, call, day, inspector
 
 QUICK = Search(iterations_per_call=1, iterations_min=20)

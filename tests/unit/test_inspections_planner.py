@@ -12,7 +12,8 @@ from inspections.figures import load_spread
 from inspections.insertion import settle
 from inspections.model import Day, Overbooking, Point, Window
 from inspections.planner import plan, plan_greedily
-from inspections.routing import Search, make_blocks
+from inspections.routing import make_blocks
+from inspections.search import Search
 from inspections.stations import parts
 from inspections.timetable import Ground
 from tests.unit.inspections_days import HOUR, call, day, days, duty, inspector

@@ -9,7 +9,7 @@ from inspections.checker import broken_freezes, broken_joints, broken_rules
 from inspections.model import Call, Day, Plan, Window
 from inspections.planner import plan
 from inspections.repair import Wanted, repair
-from inspections.routing import Search
+from inspections.search import Search
 from inspections.standing import Placed, RunningRoster, Standing, stand
 from tests.unit.inspections_days import HOUR, call, day, days, inspector
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.problems import problem_of
-from inspections.objects import EvidenceParams, Objects, ObjectsUnreachable, unwritable
+from inspections.evidence_params import EvidenceParams
+from inspections.objects import Objects, ObjectsUnreachable, unwritable
 
 
 def test_folder_that_can_be_made_is_fine_and_is_not_made(tmp_path: Path) -> None:

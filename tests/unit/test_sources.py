@@ -12,8 +12,9 @@ from app.settings import effective, load_settings
 from app.sources import SettingsError
 from ingest.foreign import FOREIGN
 from ingest.intake import read_foreign
-from ingest.lanes import IngestParams, Lane
+from ingest.lanes import Lane
 from ingest.model import Foreign
+from ingest.params import IngestParams
 from ingest.sources import SourceParams, matches, overlap, source_of
 
 _URLS = {"DATABASE_URL": "postgresql://app:s3cret@db/gas", "MQTT_URL": "mqtt://worker:pw@broker:1883"}

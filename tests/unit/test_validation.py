@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.validation import DAYS, DEVICES, REACH, READINGS, ValidationLimits, judge_days, judge_readings
+from ingest.validation import DAYS, DEVICES, REACH, READINGS, judge_days, judge_readings
+from ingest.validation_params import ValidationLimits
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -13,8 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
+from app.http_params import HttpParams
 from app.logs import LogParams, configure_logging, mask_text
-from app.web import HttpParams, Web
+from app.web import Web
 
 
 @pytest.fixture(autouse=True)
