@@ -1,21 +1,15 @@
 """Who is calling: bearer token -> account -> Actor with its areas opened out; and may this role do that."""
 
-import hashlib
-
 import asyncpg
 from aiohttp import web
 
+from app.accounts import hash_token
 from app.problems import Problem
 from sql import queries
 from sql.actor import Actor
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gaswarden"'}
 _REFUSED_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gaswarden", error="invalid_token"'}
-
-
-def hash_token(token: str) -> bytes:
-    """SHA-256 of a token. Tokens are 256 random bits, so a plain digest cannot be guessed back."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def read_token(request: web.Request) -> str:

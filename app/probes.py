@@ -13,8 +13,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from pydantic import BaseModel
 
-from sql import queries
-from sql.migrate import read_migrations
+from app.database import missing_migrations
 
 _TIMEOUT_S = 2.0
 Check = Callable[[], Awaitable[str | None]]  # None when all is well, else the reason
@@ -33,16 +32,6 @@ class Readiness(BaseModel):
     ready: bool
     process: int
     checks: dict[str, CheckResult]
-
-
-async def missing_migrations(conn: asyncpg.Connection) -> list[str]:
-    """The names of the migrations this program has and the database has not."""
-    try:
-        rows = await conn.fetch(*queries["applied_migrations"].bind())
-    except asyncpg.UndefinedTableError:
-        rows = []
-    applied = {row["name"] for row in rows}
-    return [migration.name for migration in read_migrations() if migration.name not in applied]
 
 
 class Probes:

@@ -10,16 +10,8 @@ from pydantic_core import ErrorDetails
 from inspections.objects import ObjectsUnreachable
 from rules.model import InvalidRule
 from sql.errors import Conflict, NotFound
+from sql.pool import UNREACHABLE
 
-UNREACHABLE = (
-    ConnectionError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-)
 _TITLES = {
     400: "Bad request",
     401: "Not authenticated",

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 
 import structlog
 
-from app.web import CannotListen
-
 log = structlog.get_logger()
 
 Service = Callable[[], Awaitable[None]]
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message names it and why."""
 
 
 class ServiceStopped(Exception):

@@ -27,6 +27,7 @@ from app.openapi import document, page
 from app.probes import Probes
 from app.problems import Problem, answer, problem_of
 from app.public_calls import PublicCalls
+from app.supervision import CannotListen
 from sql.actor import Actor
 
 PREFIX = "/api/v1"
@@ -40,10 +41,6 @@ _ACTOR_KEY = web.RequestKey("actor", str)
 _SECRET_PATH_KEY = web.RequestKey("secret_path", bool)
 _CALLER_KEY = web.RequestKey("caller", str)
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on; the message names it and why."""
 
 
 class Web:

@@ -1,19 +1,15 @@
 """Brings a database to the current schema: forward only, in name order, each file once, remembered by checksum."""
 
-import hashlib
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg import sql as pg
 
 from sql.edition import EditionError, apply_edition
+from sql.migration_files import MIGRATIONS, Migration, MigrationError, read_migrations
 from sql.statements import split_statements
 
-_FOLDER = Path(__file__).parent / "migrations"
 _GRANTS = Path(__file__).parent / "grants.sql"
-_NAME = re.compile(r"^\d{4}_[a-z]+(_[a-z]+)*\.sql$")
 _LOCK_KEY = 7_406_113  # any constant: only this program uses it
 _APPLICATION_ROLE = "gaswarden_app"
 
@@ -24,38 +20,7 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 """
 
 
-class MigrationError(Exception):
-    """A migration cannot be applied; the message names the file and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One file: its name, its text, and whether it must run outside a transaction."""
-
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the text, to notice that an applied file was edited."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def transactional(self) -> bool:
-        """False when the first line is `-- no transaction` (needed for continuous aggregates)."""
-        return not self.text.startswith("-- no transaction")
-
-
-def read_migrations(folder: Path = _FOLDER) -> list[Migration]:
-    """Every migration in the order of application; raises MigrationError on a file name outside the rule."""
-    paths = sorted(folder.glob("*.sql"))
-    for path in paths:
-        if not _NAME.match(path.name):
-            raise MigrationError(f"{path.name}: a migration is named NNNN_verb_object.sql")
-    return [Migration(path.name, path.read_text("utf-8")) for path in paths]
-
-
-def migrate(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
+def migrate(admin_database_url: str, folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing, give the roll-ups the shape of the server's edition, renew the grants.
 
     Returns the names applied. Safe to run from several processes. Raises MigrationError.
@@ -63,13 +28,13 @@ def migrate(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
     with psycopg.connect(admin_database_url, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         applied = _apply_missing(conn, read_migrations(folder))
-        if folder == _FOLDER:
+        if folder == MIGRATIONS:
             _apply_edition(conn)
         _renew_grants(conn)
         return applied
 
 
-def pending(admin_database_url: str, folder: Path = _FOLDER) -> list[str]:
+def pending(admin_database_url: str, folder: Path = MIGRATIONS) -> list[str]:
     """The names of the migrations that a database still lacks."""
     with psycopg.connect(admin_database_url, autocommit=True) as conn:
         known = _known(conn)

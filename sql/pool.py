@@ -6,6 +6,17 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+UNREACHABLE = (
+    ConnectionError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What is raised when the database is away, going away or coming back: the same call may succeed later."""
+
 
 async def prepare_connection(conn: asyncpg.Connection) -> None:
     """Give a connection the product's codecs: jsonb as Python values."""

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import desk, history
+from app.commands import history, registry
 
 
 class _RegistryUnlessNamed(TyperGroup):
@@ -23,5 +23,5 @@ imports = typer.Typer(
     no_args_is_help=True,
     help="Move in: the registry from CSV files, then old readings from CSV or Parquet.",
 )
-imports.command("registry")(desk.import_registry)
+imports.command("registry")(registry.import_registry)
 imports.command("readings")(history.import_readings)

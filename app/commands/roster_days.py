@@ -1,4 +1,4 @@
-"""Commands of a planned day: change it, compare its versions, ask why a door is on a roster or not."""
+"""`gaswarden roster` of a planned day: change it, compare its versions, ask why a door is on a roster or not."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -7,6 +7,7 @@ import asyncpg
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from app.commands.desk import roster
 from app.commands.terminal import (
     JsonOption,
     as_date,
@@ -26,6 +27,7 @@ _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 _KINDS = "mandatory, ill, overrun, appointment_made, appointment_cancelled or replan"
 
 
+@roster.command("change")
 def roster_change(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(help=f"{_KINDS}.")],
@@ -89,6 +91,7 @@ def _detail(one: dict[str, Any]) -> str:
     return str(one.get("reason") or f"at {one['arrive_at']}, in {one['minutes_from_now']} min")
 
 
+@roster.command("diff")
 def roster_diff(
     context: typer.Context,
     day: Annotated[str, typer.Argument(help="Local day, YYYY-MM-DD.")],
@@ -130,6 +133,7 @@ def roster_diff(
     show_table("Differences", ["what", "door", "before", "after", "promise", "why"], rows)
 
 
+@roster.command("why")
 def roster_why(
     context: typer.Context,
     premises: Annotated[str, typer.Argument(help="Code of any door.")],

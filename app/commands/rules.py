@@ -10,7 +10,7 @@ import typer
 
 from app.commands.precision import show_precision
 from app.commands.terminal import JsonOption, console_actor, load, say, show_json, show_table, with_connection
-from app.compose import packaged_rules
+from app.packaged import packaged_rules
 from rules import rule_sets
 from rules.catalog import KINDS, Catalog, default_catalog, parse_files, shipped_text
 from rules.fitness import lacking

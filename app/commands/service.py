@@ -12,7 +12,8 @@ from rich.text import Text
 
 from app import compose
 from app.commands.terminal import JsonOption, Loaded, connection, console, load, say, show_json, show_table
-from app.probes import missing_migrations
+from app.database import missing_migrations
+from app.services import SERVICES
 from app.settings import Settings, effective
 from app.sources import variable_name
 from inspections.catalogues import catalogue_files
@@ -29,17 +30,17 @@ _BROKER_TIMEOUT_S = 5.0
 def run(
     context: typer.Context,
     services: Annotated[
-        list[str] | None, typer.Argument(help=f"Some of {', '.join(compose.SERVICES)}; none: all of them.")
+        list[str] | None, typer.Argument(help=f"Some of {', '.join(SERVICES)}; none: all of them.")
     ] = None,
 ) -> None:
     """Run services until SIGTERM or Ctrl-C.
 
     Exit codes: 0 stopped by a signal and drained, 1 a service failed or the process could not start, 2 wrong settings.
     """
-    names = services or list(compose.SERVICES)
+    names = services or list(SERVICES)
     for name in names:
-        if name not in compose.SERVICES:
-            raise typer.BadParameter(f"there is no service {name}; there are {', '.join(compose.SERVICES)}")
+        if name not in SERVICES:
+            raise typer.BadParameter(f"there is no service {name}; there are {', '.join(SERVICES)}")
     settings = load(context, serving=True).settings
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.compose import open_database
+from app.database import open_database
 from app.embedded import EmbeddedServers, default_directory
 from app.logs import configure_logging
 from app.settings import Settings, load_settings

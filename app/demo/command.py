@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.commands.terminal import JsonOption, say
-from app.compose import open_database
+from app.database import open_database
 from app.demo import show
 from app.demo.desk import Desk, until
 from app.demo.district import State, begin, keep, settle_in

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from app.compose import PROCESSES
 from app.embedded import EmbeddedServers, default_directory
 from app.embedded.processes import free_port
+from app.services import PROCESSES
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 40.0
@@ -142,7 +142,7 @@ async def run_services(
 
 @asynccontextmanager
 async def run_as_deployed(servers: Servers, port: int, folder: Path) -> AsyncIterator[None]:
-    """The processes of a deployment on one server (`app.compose.PROCESSES`), each with a log of its own in `folder`."""
+    """The processes of a deployment on one server (app.services.PROCESSES), each with a log of its own in `folder`."""
     async with AsyncExitStack() as stack:
         for name, services in PROCESSES.items():
             await stack.enter_async_context(

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from app.embedded import processes
 from app.embedded.errors import EmbeddedError
 from app.embedded.processes import Account
@@ -237,39 +234,24 @@ class PostgresCluster:
         self._secrets.postgres_port = int((self.data / "postmaster.pid").read_text().split("\n")[3])
 
     def _wait_ready(self, timeout_s: float) -> None:
+        from app.embedded.roles import refusal  # noqa: PLC0415 - who asks for an address only does without a driver
+
         problem = ""
 
         def settled() -> bool:
             nonlocal problem
-            try:
-                psycopg.connect(self.url(SUPERUSER, "postgres"), connect_timeout=2).close()
-            except psycopg.OperationalError as error:
-                problem = str(error)
-                return self._reap() or "password authentication failed" in problem
-            problem = ""
-            return True
+            problem = refusal(self.url(SUPERUSER, "postgres"))
+            return not problem or self._reap() or "password authentication failed" in problem
 
         if not processes.wait_until(settled, timeout_s) or problem:
             raise EmbeddedError(f"PostgreSQL did not start: {problem}\n--- {self.log}\n{processes.log_tail(self.log)}")
 
     def _ensure_roles(self) -> None:
-        """Two roles and one database: the owner migrates, the application serves with the grants it is given."""
-        with psycopg.connect(self.url(SUPERUSER, "postgres"), autocommit=True) as conn:
-            for role in (OWNER, APPLICATION):
-                known = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-                verb = sql.SQL("ALTER" if known else "CREATE")
-                password = self._secrets.owner_password if role == OWNER else self._secrets.app_password
-                statement = sql.SQL("{} ROLE {} LOGIN PASSWORD {}")
-                conn.execute(statement.format(verb, sql.Identifier(role), sql.Literal(password)))
-            if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
-                self._create_database(conn)
+        """Two roles and one database, with the passwords we know."""
+        from app.embedded.roles import ensure_roles  # noqa: PLC0415 - as above
 
-    def _create_database(self, conn: psycopg.Connection) -> None:
-        names = {"database": sql.Identifier(DATABASE), "owner": sql.Identifier(OWNER)}
-        conn.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))
-        conn.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
-        names["application"] = sql.Identifier(APPLICATION)
-        conn.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}").format(**names))
+        passwords = {OWNER: self._secrets.owner_password, APPLICATION: self._secrets.app_password}
+        ensure_roles(self.url(SUPERUSER, "postgres"), DATABASE, passwords)
 
     def _forget_child(self) -> None:
         """Take leave of a child that is ending: it may be past its last breath and not yet to be reaped."""

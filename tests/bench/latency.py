@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from app.compose import open_database
+from app.database import open_database
 from app.demo.desk import Desk
 from app.demo.district import State, settle_in
 from app.demo.stage import Servers, run_as_deployed

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from app.compose import open_database
+from app.database import open_database
 from app.demo.district import State, settle_in
 from app.demo.stage import Servers, run_as_deployed
 from app.embedded import EmbeddedServers, default_directory

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from sql.edition import apply_edition
-from sql.migrate import MigrationError, migrate, pending, read_migrations
+from sql.migrate import migrate, pending
+from sql.migration_files import MigrationError, read_migrations
 from sql.statements import split_statements
 from tests.servers import Database, DatabaseServer
 

@@ -19,7 +19,7 @@ from app.probes import Probes
 from app.web import Web
 from ingest import rollup, validating
 from ingest.formats import read_message
-from ingest.params import IngestParams
+from ingest.params import IngestParams, RollupParams
 from ingest.proof_routes import (
     ConflictQuery,
     FormQuery,
@@ -30,6 +30,7 @@ from ingest.proof_routes import (
     ValidationQuery,
 )
 from ingest.routes import IngestRoutes, LedgerQuery, ReadingQuery
+from ingest.validation_params import ValidationParams
 from sql.actor import Actor
 from sql.errors import Conflict, NotFound
 from tests.ingest_city import NOW, event, reading, register, topic, writer_of
@@ -213,8 +214,8 @@ async def test_findings_are_shown_beside_readings(routes: ProofRoutes, pool: asy
         (topic(), reading(seq=2, at=NOW - HOUR, index_ml=9_000)),
         (topic(), reading(seq=3, at=NOW, index_ml=5_000)),
     )
-    await rollup.roll_up(pool, rollup.RollupParams())
-    await validating.validate(pool, validating.ValidationParams())
+    await rollup.roll_up(pool, RollupParams())
+    await validating.validate(pool, ValidationParams())
     of = IngestRoutes(pool)
     device_id = (await of.device_by_code("native", "M-GW-1-0", OFFICER)).device_id
     page = await of.readings(device_id, ReadingQuery(), OFFICER)

@@ -12,7 +12,8 @@ from ingest.params import RollupParams
 from ingest.rollup import retire, roll_up, run
 from ingest.storage import measure
 from sql.edition import apply_edition, keep
-from sql.migrate import migrate, read_migrations
+from sql.migrate import migrate
+from sql.migration_files import read_migrations
 from tests.ingest_city import until
 from tests.servers import Database
 from tests.service.storage_rows import commit_batch, rules_have_read

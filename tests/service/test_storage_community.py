@@ -15,7 +15,8 @@ from ingest.rollup import retire, roll_up
 from ingest.storage import bytes_per_reading, measure
 from sql import queries
 from sql.edition import apply_edition, keep
-from sql.migrate import migrate, read_migrations
+from sql.migrate import migrate
+from sql.migration_files import read_migrations
 from tests.ingest_city import NOW, ledger_totals, reading, register, topic, until, working
 from tests.publisher import Publisher
 from tests.servers import Broker, Database

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import REGISTRY
 
-import app.compose
+import app.services
 from app.settings import Settings
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def _metrics() -> set[str]:
-    """Names of our metrics as Prometheus stores them."""
+    """Names of the metrics of all services, as Prometheus stores them."""
+    for name in app.services.SERVICES:
+        import_module(f"app.services.{name}")
     families = [family for family in REGISTRY.collect() if family.name.startswith("gaswarden_")]
     return {
         family.name + suffix
@@ -66,8 +69,8 @@ def test_one_machine_runs_every_service_in_the_processes_that_are_measured() -> 
     """The processes of compose.yaml are those of `PROCESSES`, which are the whole program; ingest has two slots."""
     ours = [one["command"] for one in _compose()["services"].values() if one.get("image") == "gaswarden"]
     running = sorted(tuple(command[1:]) for command in ours if command[0] == "run")
-    assert running == sorted([*app.compose.PROCESSES.values(), ("ingest",)])
-    assert sorted(name for names in app.compose.PROCESSES.values() for name in names) == sorted(app.compose.SERVICES)
+    assert running == sorted([*app.services.PROCESSES.values(), ("ingest",)])
+    assert sorted(name for names in app.services.PROCESSES.values() for name in names) == sorted(app.services.SERVICES)
 
 
 def test_every_password_of_compose_is_asked_for() -> None:

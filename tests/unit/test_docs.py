@@ -2,14 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import asyncpg
-import typer
 
 from app.binding import bind_route
-from app.cli import cli
-from app.compose import SERVICES, feature_routes
+from app.commands.rows import ROWS
+from app.services import SERVICES
+from app.services.http import feature_routes
 from app.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -36,11 +36,10 @@ def test_http_page_lists_every_route_with_who_may_call_it() -> None:
 
 def _commands() -> dict[str, set[str]]:
     """Every command that help shows, with its subcommands."""
-    group: Any = typer.main.get_command(cli)
     return {
-        name: {sub for sub, one in getattr(command, "commands", {}).items() if not one.hidden}
-        for name, command in group.commands.items()
-        if not command.hidden
+        row.name: {sub for sub, one in getattr(row.load(), "commands", {}).items() if not one.hidden}
+        for row in ROWS
+        if not row.hidden
     }
 
 
