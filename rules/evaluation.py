@@ -5,7 +5,6 @@ and the rules alone: not on the order of arrival, nor on how much older history 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -15,24 +14,11 @@ from rules import detectors
 from rules.detectors.samples import subject_of
 from rules.kinds import KINDS
 from rules.model import Cleared, Finding, Revised, Rule
+from rules.standing import Standing
 from rules.windows import CLOSINGS, Window
 
 Found = Finding | Cleared | Revised
 Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An open alert of a window rule, as far as the evaluator needs it."""
-
-    rule_id: str
-    subject: str
-    device_id: int
-    first_at: datetime
-    last_at: datetime
-    firing: bool
-
-
 Runner = Callable[[Rule, Callable[[], list[Found]], list[Found]], list[Found]]
 """Runs a rule's work: the rule, the work, and what to say when it breaks off."""
 

@@ -11,10 +11,10 @@ from rules.alert_rows import alert_of, row_of
 from rules.assertions import Event
 from rules.calling import Told, call_out
 from rules.changes import Change, Key
-from rules.evaluation import Standing
 from rules.model import Alert, Cleared, Inspection, Place, Rule, Transition
 from rules.regime_store import regime_in_force
 from rules.regimes import Regime
+from rules.standing import Standing
 from sql import queries
 from sql.errors import NotFound
 

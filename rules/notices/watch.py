@@ -18,7 +18,7 @@ from rules.notices import store
 from rules.notices.params import NoticeParams
 from rules.notices.seal import Seal
 from rules.notices.sending import NOTICES, Sending
-from rules.rota import coverage, reach
+from rules.rota import reach
 from rules.rota import store as rota
 from rules.rota.model import Gap
 from rules.rule_sets import InForce
@@ -128,7 +128,7 @@ class Watch:
         if not await rota.rota_is_used(conn):
             return []
         until = now + timedelta(hours=self._params.gap_warn_h)
-        found = await gaps_between(conn, now, until, self._params.rota_levels)
+        found = await rota.gaps_between(conn, now, until, self._params.rota_levels)
         GAPS.set(len(found))
         shifts = await rota.shifts_between(conn, now, now + timedelta(seconds=1))
         late_by = timedelta(minutes=self._params.handover_late_min)
@@ -151,17 +151,6 @@ class Watch:
 _KINDS = frozenset(
     {"channel_dead", "rota_gap", "duty_unreachable", "request_unanswered", "request_unsettled", "case_overdue"}
 )
-
-
-async def gaps_between(conn: asyncpg.Connection, since: datetime, until: datetime, levels: int) -> list[Gap]:
-    """Gaps of the levels that must be covered, by district."""
-    districts = await rota.districts(conn)
-    shifts = await rota.shifts_between(conn, since, until)
-    return [
-        gap
-        for level in range(1, levels + 1)
-        for gap in coverage.gaps(shifts, districts.leaves, districts.above, level, since, until)
-    ]
 
 
 def _dead_channel(rule: Rule, row: Mapping[str, object], now: datetime) -> Finding:

@@ -9,7 +9,6 @@ import asyncpg
 
 from rules.notices.params import NoticeParams
 from rules.notices.seal import Seal
-from rules.notices.watch import gaps_between
 from rules.rota import desk, reach, store
 from rules.rota.model import Shift
 from rules.rota.pages import (
@@ -96,7 +95,7 @@ class RotaRoutes:
         """When and where nobody is planned, from now on."""
         now = datetime.now(UTC)
         async with self._pool.acquire() as conn:
-            found = await gaps_between(conn, now, now + timedelta(hours=query.hours), self._params.rota_levels)
+            found = await store.gaps_between(conn, now, now + timedelta(hours=query.hours), self._params.rota_levels)
         return [
             GapRow(level=gap.level, areas=list(gap.areas), starts_at=gap.starts_at, ends_at=gap.ends_at)
             for gap in found

@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from rules.rota.model import Shift
+from rules.rota import coverage
+from rules.rota.model import Gap, Shift
 from sql import queries
 from sql.errors import NotFound
 
@@ -32,6 +33,17 @@ async def on_duty_at(conn: asyncpg.Connection, area: str, at: datetime) -> dict[
 async def shifts_between(conn: asyncpg.Connection, since: datetime, until: datetime) -> list[Shift]:
     """Shifts planned or going on between two moments."""
     return [shift_of(row) for row in await conn.fetch(*queries["shifts_between"].bind(since=since, until=until))]
+
+
+async def gaps_between(conn: asyncpg.Connection, since: datetime, until: datetime, levels: int) -> list[Gap]:
+    """Gaps of the levels that must be covered, by district."""
+    city = await districts(conn)
+    shifts = await shifts_between(conn, since, until)
+    return [
+        gap
+        for level in range(1, levels + 1)
+        for gap in coverage.gaps(shifts, city.leaves, city.above, level, since, until)
+    ]
 
 
 def shift_of(row: Mapping[str, Any]) -> Shift:

@@ -9,7 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.confirmation import Confirmation
-from app.web import HttpParams, Web
+from app.http_params import HttpParams
+from app.web import Web
 from rules import rule_sets
 from rules.catalog import default_catalog, packaged_texts
 from rules.notices.seal import Seal

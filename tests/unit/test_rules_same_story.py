@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from rules import changes, detectors, evaluation
 from rules.backtest import alerts_of
 from rules.changes import Key
-from rules.evaluation import Found, Standing, lookback, rounds
+from rules.evaluation import Found, lookback, rounds
 from rules.model import Alert, Cleared, Finding, Rule
 from rules.revision import is_withdrawn
 from rules.spans import plan_spans
+from rules.standing import Standing
 from rules.windows import BOUNDARIES, DEVICES, READINGS, VALVES, Window, pairs_of, prepare
 from tests.unit.window_rows import RULES, START
 
