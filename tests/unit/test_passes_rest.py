@@ -9,9 +9,11 @@ import asyncpg
 import pytest
 
 from ingest import rollup, validating
-from ingest.rollup import RollupParams
-from ingest.validating import Judged, ValidationParams
-from rules.evaluator import RuleParams, _loop
+from ingest.params import RollupParams
+from ingest.validating import Judged
+from ingest.validation_params import ValidationParams
+from rules.evaluator import _loop
+from rules.params import RuleParams
 from rules.passes import Done
 
 WORKED_S = 3.0
