@@ -206,12 +206,14 @@ def _flaps(p: Planter) -> Iterable[Fault]:
 
 
 def _expired(p: Planter) -> Iterable[Fault]:
-    """Devices past their time by now: meters after ten years, detectors after five (when the plan counts assets)."""
+    """Devices past their time by now: meters of homes after ten years, detectors after five (when assets count)."""
     if not p.plan.hard.get("assets"):
         return
     for device in p.city.devices:
         years, rule = (10, "meter_past_life") if device.kind == "meter" else (5, "detector_past_life")
-        if device.made_on is None or p.fitted[device.code].removed_at:
+        fitted = p.fitted[device.code]
+        at_home = p.places[fitted.premises].user_class == "household"  # the ten years are those of household meters
+        if device.made_on is None or fitted.removed_at or not (at_home or device.kind == "detector"):
             continue
         ends = datetime.combine(_years_after(device.made_on, years), time(), p.now.tzinfo)
         if ends < p.now:
