@@ -29,12 +29,14 @@ ARRIVALS_KEPT = 400
 class Device:
     """A device at a moment: where it is, when it was heard, and what the last look at it left.
 
+    `taken_out_at`: since when it is installed nowhere; None while it is somewhere, or never was anywhere.
     `arrivals`: device time of the newest reading and arrival, of each batch with readings of it.
     """
 
     facts: DeviceFacts
     place: Place | None = None
     installed_at: datetime | None = None
+    taken_out_at: datetime | None = None
     ever_installed: bool = False
     heard_at: datetime | None = None
     presence: str | None = None
@@ -121,12 +123,13 @@ class State:
         self.now = now
         installed: list[int] = []
         while self._moved < len(self._moves) and self._moves[self._moved][0] <= now:
-            _, stay, comes = self._moves[self._moved]
+            at, stay, comes = self._moves[self._moved]
             self._moved += 1
             device = self.devices.get(stay.device_id)
             if device is None:
                 continue
             self._leave(device)
+            device.taken_out_at = None if comes else at
             if comes:
                 device.place, device.installed_at, device.ever_installed = stay.place, stay.installed_at, True
                 for spot in spots_around(stay.place):

@@ -121,14 +121,14 @@ class Watches:
         return device.folded_into is None and not any(one.is_open or one.first_at >= since for one in told)
 
     async def heard_again(self, rule_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Open silences whose device or gateway has been heard since."""
+        """Open silences whose device or gateway has been heard since, or whose device was taken out."""
         return [key for key, alert in self._desk.of_rules(set(rule_ids)) if self._is_heard(key[1], alert.first_at)]
 
     def _is_heard(self, subject: str, since: datetime) -> bool:
         level, _, number = subject.partition(":")
         if level == "device":
-            heard_at = self._state.devices[int(number)].heard_at
-            return heard_at is not None and heard_at > since
+            device = self._state.devices[int(number)]
+            return any(at is not None and at > since for at in (device.heard_at, device.taken_out_at))
         if level == "gateway":
             gateway = self._state.gateways[int(number)]
             return gateway.heard_at is not None and gateway.heard_at > since and gateway.state != "offline"

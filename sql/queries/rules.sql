@@ -332,13 +332,16 @@ JOIN alert a ON a.subject = 'district:' || x.district_id AND a.rule_id = ANY($3)
 WHERE g.gateway_id = ANY($1);
 
 -- heard_again(rule_ids) --
--- Open silences whose device or gateway has been heard since.
+-- Open silences whose device or gateway has been heard since, or whose device was taken out since: nobody waits for its word.
 SELECT a.rule_id, a.subject FROM alert a
 LEFT JOIN device_state s ON a.subject LIKE 'device:%' AND s.device_id = a.device_id
 LEFT JOIN gateway_state g ON a.subject LIKE 'gateway:%' AND g.gateway_id = a.gateway_id
 WHERE a.rule_id = ANY($1) AND a.state NOT IN ('verified', 'dismissed')
   AND (s.heard_at > a.first_at
-       OR (g.heard_at > a.first_at AND g.state IS DISTINCT FROM 'offline'));
+       OR (g.heard_at > a.first_at AND g.state IS DISTINCT FROM 'offline')
+       OR (a.subject LIKE 'device:%' AND (
+           SELECT bool_and(i.removed_at IS NOT NULL) AND max(i.removed_at) > a.first_at
+           FROM installation i WHERE i.device_id = a.device_id)));
 
 -- quiet_buildings(rule_ids, leak_rule_ids) --
 -- Open building alerts still firing, of which no detector's leak alarm is firing any more.

@@ -116,7 +116,7 @@ LEFT JOIN district x ON x.district_id = c.district_id
 WHERE d.device_id = ANY($1);
 
 -- zone_devices(level, zone_id, count) --
--- Meters of a zone, at most so many.
+-- Meters of a zone, at most so many: the same ones each time.
 SELECT device_id, code FROM (
     SELECT d.device_id, d.code FROM device d WHERE $1::text = 'gateway' AND d.gateway_id = $2 AND d.kind = 'meter'
     UNION ALL
@@ -128,7 +128,7 @@ SELECT device_id, code FROM (
     JOIN device d ON d.device_id = i.device_id AND d.kind = 'meter'
     WHERE ($1 = 'compound' AND c.compound_id = $2) OR ($1 = 'district' AND c.district_id = $2)
 ) meters
-LIMIT $3;
+ORDER BY device_id LIMIT $3;
 
 -- zone_pressures(device_ids, since, until) --
 -- Pressures of devices as they sent them, from clocks that were set.

@@ -58,6 +58,25 @@ async def test_a_device_is_silent_by_its_own_interval(pool: asyncpg.Pool, conn: 
     assert (evidence["expected_interval_s"], evidence["interval_learned_from_gaps"]) == (21_600, 9)
 
 
+async def test_a_silence_ends_when_its_device_is_taken_out(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Nobody waits for the word of a meter that hangs nowhere; moved to another home it is still waited for."""
+    gone, moved, alive = await town.device("M-1"), await town.device("M-2", home=1), await town.device("M-3")
+    for device_id in (gone, moved):
+        await reported(town, device_id, 24, 10)
+        await town.heard(device_id, ago(days=9))
+    await town.heard(alive, NOW)
+    await tick(pool)
+    await conn.execute("UPDATE installation SET removed_at = $2 WHERE device_id = ANY($1)", [gone, moved], NOW)
+    await insert(
+        conn, "installation", "installation_id", device_id=moved, premises_id=town.premises_ids[0], installed_at=NOW
+    )
+    await tick(pool, NOW + timedelta(minutes=5))
+    states = {subject: state for _, subject, state in await found(conn)}
+    assert states == {f"device:{gone}": "verified", f"device:{moved}": "open"}
+
+
 async def test_a_look_costs_what_is_due(pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town) -> None:
     """After a look nothing is due until the silence allowed would be over; hearing a device costs no write here."""
     meter = await town.device("M-1")
