@@ -34,8 +34,9 @@ Counts = dict[tuple[date, str], dict[str, int]]
 class City:
     """Does at random what changes figures, through statements like the product's."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pool: asyncpg.Pool) -> None:
         self.chance = random.Random(seed)
+        self.pool = pool
 
     async def do(self, conn: asyncpg.Connection, share: int | None = None) -> None:
         """One change; with a `share`, one that waits for no transaction of another share."""
@@ -62,6 +63,10 @@ class City:
         run_id = await insert(
             conn, "roster_run", "run_id", day=day, version=version, planned_at=NOW, seed=1, solver="x", figures={}
         )
+        if self.chance.random() < 0.3:  # a version stands empty, for a moment or for good
+            await count_changes(self.pool, ZONE, NOW + timedelta(days=4))
+            if self.chance.random() < 0.5:
+                return
         visits = [(row["visit_id"], row["premises_id"]) for row in held if self.chance.random() < 0.6]
         inspectors = [row[0] for row in await conn.fetch("SELECT inspector_id FROM inspector ORDER BY 1")]
         roster_id = await insert(
@@ -227,7 +232,7 @@ async def test_kept_is_counted(
     """Versions, outcomes, duties, a corrected registry, in any order, some visible late, passes between."""
     monkeypatch.setattr(counting, "_DAYS_AT_ONCE", 3)
     await settle(conn)
-    city = City(seed)
+    city = City(seed, pool)
     async with AsyncExitStack() as stack:
         late = await stack.enter_async_context(pool.acquire())
         pending = None
@@ -258,7 +263,7 @@ async def test_kept_is_counted(
 async def test_a_change_that_commits_after_the_pass_is_not_lost(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """An outcome written before a pass and visible after it is in the figures, before and after the next."""
     await settle(conn)
-    city = City(1)
+    city = City(1, pool)
     while not await conn.fetchval("SELECT count(*) FROM visit"):
         await city.replan(conn)
     async with pool.acquire() as late:
@@ -277,7 +282,7 @@ async def test_a_change_that_commits_after_the_pass_is_not_lost(pool: asyncpg.Po
 async def test_another_zone_has_other_days(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """What was kept as days of one time zone is not taken for those of another; the pass counts them anew."""
     await settle(conn)
-    city = City(2)
+    city = City(2, pool)
     for _ in range(20):
         await city.do(conn)
     elsewhere = PARAMS.model_copy(update={"city_timezone": "America/New_York"})
@@ -293,7 +298,7 @@ async def test_another_zone_has_other_days(pool: asyncpg.Pool, conn: asyncpg.Con
 async def test_recount_finds_what_is_wrong_and_mends_it(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """A kept figure that is wrong is named by its day and kind, and right again from the next question on."""
     await settle(conn)
-    city = City(3)
+    city = City(3, pool)
     for _ in range(30):
         await city.do(conn)
     await count_changes(pool, ZONE, NOW + timedelta(days=30))
