@@ -9,7 +9,7 @@ Every loop also polls, so a lost notification loses nothing.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,17 +17,12 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from rules import clockwork, passes, store
-from rules.backtest_jobs import work_off_one
-from rules.catalog import Catalog, default_catalog
-from rules.daily import daily_pass
+from rules.catalog import Catalog
 from rules.day_passes import STREAM as DAYS
-from rules.day_passes import days_pass, rolled_up_slots
-from rules.fitness import lacking
 from rules.params import RuleParams
-from rules.passes import Done, Listening
-from rules.report_passes import STREAM, reports_pass
-from rules.rule_sets import InForce
+from rules.passes import Done
+from rules.report_passes import STREAM as REPORTS
+from rules.streams import Clock, Streams
 from sql.own_loop import OwnPool, run_in_own_loop
 
 log = structlog.get_logger()
@@ -77,7 +72,7 @@ async def run(
     *,
     events_pool: OwnPool | None = None,
     ready: asyncio.Event | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = lambda: datetime.now(UTC),
 ) -> None:
     """Evaluate until cancelled; survives restarts of the database. `ready` is set once it listens.
 
@@ -85,100 +80,40 @@ async def run(
     event loop and connections of their own.
     """
     wakes = _Wakes()
-    book = InForce(catalog)
-    silences = Listening([])
-
-    async def reports() -> Done:
-        rules = await book.current(pool)
-
-        def one(slot: str) -> Awaitable[Done]:
-            return reports_pass(pool, rules, slot, clock(), params.batches_max, params.devices_max)
-
-        return await _all_slots(pool, STREAM, one)
-
-    async def readings() -> Done:
-        rules = await book.current(pool)
-
-        def one(slot: str) -> Awaitable[Done]:
-            return passes.readings_pass(
-                pool, rules, slot, clock(), params.batches_max, params.devices_max, params.city_timezone
-            )
-
-        return await _all_slots(pool, "readings", one)
-
-    async def days() -> Done:
-        rules = await book.current(pool)
-        async with pool.acquire() as conn:
-            await store.add_cursors(conn, DAYS)
-            slots = await rolled_up_slots(conn)
-
-        def one(slot: str) -> Awaitable[Done]:
-            return days_pass(pool, rules, slot, clock(), params.batches_max, params.devices_max, params.city_timezone)
-
-        return summed([await one(slot) for slot in slots])
-
-    async def tick() -> Done:
-        return await passes.tick(pool, await book.current(pool), silences, clock(), params.city_timezone)
-
-    told_of: Catalog | None = None
-
-    async def daily() -> Done:
-        nonlocal told_of
-        rules = await book.current(pool)
-        if rules is not told_of:
-            told_of = rules
-            _tell_lacking(rules)
-        return await daily_pass(pool, rules, clock())
-
-    async def backtests() -> Done:
-        return Done(int(await work_off_one(pool, await book.current(pool), params.city_timezone)))
-
-    regime = params.chosen_regime()
-
-    started = False
-
-    async def clockwork_pass() -> Done:
-        nonlocal started
-        if not started:
-            await clockwork.start(pool, regime, clock())
-            started = True
-        await clockwork.look(pool, clock)
-        return Done()
-
-    async def proving_pass() -> Done:
-        await clockwork.prove(pool, clock())
-        return Done()
-
+    streams = Streams(pool, catalog, params, clock)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_loop("backtests", backtests, wakes.backtests, params.tick_s, 0, params), name="backtests")
         group.create_task(_listen(pool, wakes, params, ready), name="rules-listen")
         group.create_task(_watch_events(pool, catalog, params, events_pool, wakes, clock), name="rules-events")
-        group.create_task(
-            _loop(STREAM, reports, wakes.reports, params.poll_s, params.reports_pause_s, params, params.rest_share),
-            name="rules-reports",
-        )
-        group.create_task(
-            _loop(
-                "readings", readings, wakes.readings, params.poll_s, params.readings_pause_s, params, params.rest_share
-            ),
-            name="rules-readings",
-        )
-        group.create_task(
-            _loop(DAYS, days, asyncio.Event(), params.poll_s, params.readings_pause_s, params), name="rules-days"
-        )
-        group.create_task(_loop("daily", daily, asyncio.Event(), params.daily_poll_s, 0, params), name="rules-daily")
-        group.create_task(
-            _loop("clock", clockwork_pass, asyncio.Event(), params.clock_s, 0, params), name="rules-clock"
-        )
-        group.create_task(_loop("proof", proving_pass, asyncio.Event(), params.proof_s, 0, params), name="rules-proof")
-        group.create_task(_loop("tick", tick, wakes.tick, params.tick_s, params.poll_s, params), name="rules-tick")
+        for one in _loops(streams, wakes, params):
+            task = _loop(one.stream, one.one_pass, one.wake, one.wait_s, one.pause_s, params, one.rest_share)
+            group.create_task(task, name=f"rules-{one.stream}")
 
 
-def _tell_lacking(catalog: Catalog) -> None:
-    """Say once which rules of the program a set lacks: it was written before they were there."""
-    if missing := lacking(catalog, default_catalog()):
-        names = [rule.rule_id for rule in missing]
-        log.warning("the set of rules in force lacks rules of this program: see `gaswarden rules list`", rules=names)
+@dataclass(frozen=True, slots=True)
+class _Looped:
+    """A stream's pass, what wakes it, how long it waits at most, and how it rests (`_loop`)."""
+
+    stream: str
+    one_pass: Callable[[], Awaitable[Done]]
+    wait_s: float
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    pause_s: float = 0.0
+    rest_share: float = 0.0
+
+
+def _loops(streams: Streams, wakes: _Wakes, params: RuleParams) -> list[_Looped]:
+    """Everything but events, each at its own pace."""
+    poll_s, rest = params.poll_s, params.rest_share
+    return [
+        _Looped(REPORTS, streams.reports, poll_s, wakes.reports, params.reports_pause_s, rest),
+        _Looped("readings", streams.readings, poll_s, wakes.readings, params.readings_pause_s, rest),
+        _Looped(DAYS, streams.days, poll_s, pause_s=params.readings_pause_s),
+        _Looped("daily", streams.daily, params.daily_poll_s),
+        _Looped("tick", streams.tick, params.tick_s, wakes.tick, poll_s),
+        _Looped("clock", streams.clock, params.clock_s),
+        _Looped("proof", streams.proof, params.proof_s),
+        _Looped("backtests", streams.backtests, params.tick_s, wakes.backtests),
+    ]
 
 
 async def _watch_events(
@@ -187,18 +122,13 @@ async def _watch_events(
     params: RuleParams,
     own_pool: OwnPool | None,
     wakes: _Wakes,
-    clock: Callable[[], datetime],
+    clock: Clock,
 ) -> None:
     """The loop of events: woken by `wakes`, or, apart, by a listener of its own."""
-    book = InForce(catalog)
 
     async def loop(pool: asyncpg.Pool, wake: asyncio.Event) -> None:
-        async def events() -> Done:
-            rules = await book.current(pool)
-            one = lambda slot: passes.events_pass(pool, rules, slot, clock(), params.batches_max)  # noqa: E731
-            return await _all_slots(pool, "events", one)
-
-        await _loop("events", events, wake, params.poll_s, 0, params)
+        streams = Streams(pool, catalog, params, clock)
+        await _loop("events", streams.events, wake, params.poll_s, 0, params)
 
     async def apart(opened: asyncpg.Pool) -> None:
         own = _Wakes()
@@ -210,18 +140,6 @@ async def _watch_events(
         await loop(pool, wakes.events)
     else:
         await run_in_own_loop(apart, own_pool, "rules events")
-
-
-async def _all_slots(pool: asyncpg.Pool, stream: str, one: Callable[[str], Awaitable[Done]]) -> Done:
-    async with pool.acquire() as conn:
-        await store.add_cursors(conn, stream)
-        slots = await store.waiting_slots(conn, stream)
-    return summed([await one(slot) for slot in slots])
-
-
-def summed(parts: Sequence[Done]) -> Done:
-    """What the passes over some slots did together."""
-    return Done(sum(one.batches for one in parts), tuple(alert_id for one in parts for alert_id in one.alert_ids))
 
 
 async def _loop(
