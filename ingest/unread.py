@@ -15,6 +15,9 @@ from ingest.payload import EVENTS, FAMILY, REASON_CODES
 LEL_PCT_MIN = 5.0
 """From this concentration on a measurement counts as gas: the lowest set-point that is permitted (docs/rules.md)."""
 
+LEL_PCT_MAX = 110.0
+"""No detector that speaks our format shows more (ingest/settling.py)."""
+
 ALARMS = ("leak_alarm", "co_alarm")
 UNKNOWN = "unknown"
 GAS_MEASURED = "gas_measured"
@@ -22,6 +25,7 @@ GAS_MEASURED = "gas_measured"
 _WORD = rb'"%s"\s*:\s*"([^"\\]{1,64})"'
 _EVENT, _STATE, _DEVICE = (re.compile(_WORD % name) for name in (b"event", b"state", b"device"))
 _TEST = re.compile(rb'"test"\s*:\s*true')
+_LEL = re.compile(rb'"lel_pct"\s*:\s*(\d{1,3}(?:\.\d{1,9})?)\s*[,}]')
 _LEVEL_LOW = re.compile(rb'"level"\s*:\s*1\s*[,}]')
 
 
@@ -75,20 +79,30 @@ def _of_bytes(refused: Refused) -> Iterator[UnreadAlarm]:
     event, state = _found(_EVENT, payload), _found(_STATE, payload)
     if not payload or state == "cleared" or _TEST.search(payload):
         return
+    lel_pct = _measured(payload)
     if event in ALARMS:
         kind = event
+    elif topic[-1] == "readings" and lel_pct is not None and lel_pct >= LEL_PCT_MIN:
+        kind = GAS_MEASURED
     elif topic[-1] == "events" and event not in EVENTS:
         kind = UNKNOWN
     else:
         return
     level = 1 if _LEVEL_LOW.search(payload) else 2
     area, gateway = (topic[2], topic[3]) if len(topic) > 3 else (None, None)
-    yield _noted(refused, kind, level, None, area, gateway, FAMILY, _found(_DEVICE, payload))
+    yield _noted(refused, kind, level, lel_pct, area, gateway, FAMILY, _found(_DEVICE, payload))
 
 
 def _found(pattern: re.Pattern[bytes], payload: bytes) -> str | None:
     match = pattern.search(payload)
     return None if match is None else match.group(1).decode("utf-8", "backslashreplace").replace("\0", "\\0")
+
+
+def _measured(payload: bytes) -> float | None:
+    """The concentration in %LEL that the bytes tell; None where they tell none, or one that no detector shows."""
+    match = _LEL.search(payload)
+    value = None if match is None else float(match.group(1))
+    return value if value is not None and value <= LEL_PCT_MAX else None
 
 
 def _noted(

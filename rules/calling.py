@@ -6,10 +6,9 @@ from datetime import datetime
 
 import asyncpg
 
-from rules.callout import FIRST_LEVEL, Callout, callout_for
+from rules.callout import Callout, callout_for, pages_of
 from rules.model import Alert, Reason, Transition
 from rules.outbox import request_notices
-from rules.paging import Page
 from rules.regimes import Regime
 from rules.silence_store import silences_covering
 from rules.silences import sentence
@@ -41,8 +40,8 @@ async def call_out(
 ) -> list[tuple[int, Alert, Transition]]:
     """Ask for the notices that steps call for, in the caller's transaction.
 
-    An escalation tells the next level, and reminds the owner (without one, the first line) again. Returns the timeline
-    rows to write for notices that a silence kept back (alert id, alert, step): they are looked at again when it ends.
+    Returns the timeline rows to write for notices that a silence kept back (alert id, alert, step): they are looked at
+    again when it ends.
     """
     plain = [
         (one, callout_for(one.before, one.after, one.transition, regime.limits_of(one.after), (), now)) for one in told
@@ -60,9 +59,7 @@ async def call_out(
         )
         for one in wanted
     ]
-    pages = [Page(one.alert_id, callout.purpose or "", callout.level) for one, callout in decided if callout.pages]
-    again = {page.alert_id for page in pages if page.purpose == "escalated"}
-    pages += [Page(alert_id, "reminder", FIRST_LEVEL) for alert_id in sorted(again)]
+    pages = [page for one, callout in decided for page in pages_of(one.alert_id, one.after, one.transition, callout)]
     await request_notices(conn, pages, now)
     held = [(one, callout) for one, callout in decided if callout.silence is not None and one.after.is_open]
     if held:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rules.model import CLOSED_STATES, Alert, Reason, Transition, worse
+from rules.paging import Page
 from rules.regimes import Limits
 from rules.silences import Silence, silenced_by
 
@@ -44,12 +45,33 @@ def callout_for(
     return Callout(why, purpose, level, silenced_by(after, silences, now))
 
 
+def pages_of(alert_id: int, after: Alert, transition: Transition, callout: Callout) -> list[Page]:
+    """The pages of one step that tells somebody now.
+
+    An escalation tells the next level and reminds the owner, without one the first line. A reminder that nobody owns
+    goes to the first line as well as to the level that was reached. The end of a silence reminds as an escalation does,
+    and tells every level that was reached: it was counted as told while the silence kept its notice back.
+    """
+    if callout.purpose is None or not callout.pages:
+        return []
+    pages = [Page(alert_id, callout.purpose, callout.level)]
+    ownerless = callout.purpose == "reminder" and after.owner is None
+    if callout.level > FIRST_LEVEL and (callout.purpose == "escalated" or ownerless):
+        pages.append(Page(alert_id, "reminder", FIRST_LEVEL))
+    if transition.reason is Reason.SILENCE_ENDED:
+        reached = range(FIRST_LEVEL + 1, FIRST_LEVEL + after.escalation + 1)
+        pages += [Page(alert_id, "escalated", level) for level in reached]
+    return pages
+
+
 def _purpose(before: Alert | None, after: Alert, transition: Transition, limits: Limits) -> tuple[str | None, int, str]:
     reason = transition.reason
     if reason is Reason.ESCALATED:
         return "escalated", FIRST_LEVEL + after.escalation, transition.note or "a deadline is missed"
-    if reason in {Reason.REMINDED, Reason.SILENCE_ENDED}:
+    if reason is Reason.REMINDED:
         return "reminder", FIRST_LEVEL + after.escalation, transition.note or "still open"
+    if reason is Reason.SILENCE_ENDED:
+        return "reminder", FIRST_LEVEL, transition.note or "still open"
     if reason is Reason.ASSIGNED:
         return "handed_over", FIRST_LEVEL, "it has a new owner"
     if before is not None and before.is_open and after.state in CLOSED_STATES:
@@ -63,6 +85,8 @@ def _purpose(before: Alert | None, after: Alert, transition: Transition, limits:
         return "ack_expired", FIRST_LEVEL, "an owner is needed again"
     if worse(after.severity, before.severity):
         return "worse", FIRST_LEVEL, f"{before.severity} became {after.severity}"
+    if reason is Reason.ANOTHER_DEVICE:
+        return "worse", FIRST_LEVEL, "another device alarms, perhaps in another home"
     if reason is Reason.FIRING_AGAIN and after.leak:
         return "raised", FIRST_LEVEL, "the alarm is back"
     return None, FIRST_LEVEL, "nothing that somebody must know at once"

@@ -12,6 +12,9 @@ from rules.model import LATE_AFTER, LEAK_KINDS, MOMENTS, Alert, Cleared, Finding
 WORSE_RATIO = 1.25
 """A worst value this much above the last one is worth a row in the timeline; smaller growth only updates the alert."""
 
+DEVICES_TOLD_MAX = 20
+"""So many devices of one gateway are told apart in its alert about unread alarms: a stranger makes up names at will."""
+
 SAMPLES_MAX = 400
 """An alert keeps its newest samples up to this many; all of them remain in the readings and events."""
 
@@ -92,7 +95,8 @@ def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transiti
     if alert.state == "made_safe" and merged.firing and not alert.firing and not is_late(finding, now):
         return _unsafe_again(alert, merged, finding, now)
     if worse(merged.severity, alert.severity) or _grew(alert.worst_value, merged.worst_value):
-        reason, step = Reason.WORSE, "worse"
+        another = _another_device(rule, alert, finding) and not worse(merged.severity, alert.severity)
+        reason, step = Reason.ANOTHER_DEVICE if another else Reason.WORSE, "worse"
     elif worse(alert.severity, merged.severity):
         reason, step = Reason.MILDER, "milder"
     elif merged.firing and not alert.firing:
@@ -105,10 +109,30 @@ def _fold(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Transiti
 
 
 def _repeated(rule: Rule, alert: Alert, merged: Alert, finding: Finding) -> Transition:
-    """More of the same updates the alert alone; what inspectors found is another hazard each time, and is told."""
+    """More of the same updates the alert alone; another hazard that inspectors found, and another device, are told."""
+    if _another_device(rule, alert, finding):
+        note, evidence = finding.sentence, _span(finding)
+        return Transition(merged, Reason.ANOTHER_DEVICE, "repeated", alert.state, note=note, evidence=evidence)
     if rule.family != "inspection":
         return Transition(merged, Reason.REPEATED)
     return Transition(merged, Reason.REPEATED, "repeated", alert.state, note=finding.sentence, evidence=_span(finding))
+
+
+def _another_device(rule: Rule, alert: Alert, finding: Finding) -> bool:
+    """Whether a gateway's (or area's) one alert about unread alarms hears of a device that it did not name before.
+
+    It may be in another home than the one that somebody is on the way to.
+    """
+    if rule.kind != "alarm_unread":
+        return False
+    named = _devices(alert.evidence)
+    return len(named) < DEVICES_TOLD_MAX and not _devices(finding.evidence) <= named
+
+
+def _devices(evidence: Json) -> set[object]:
+    columns = evidence.get("columns", [])
+    place = columns.index("device") if isinstance(columns, list) and "device" in columns else None
+    return set() if place is None else {sample[place] for sample in _samples(evidence)}
 
 
 def _unsafe_again(alert: Alert, merged: Alert, finding: Finding, now: datetime) -> Transition:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     UNSAFE_AGAIN = "unsafe_again"
     FIRING_AGAIN = "firing_again"
     REPEATED = "repeated"
+    ANOTHER_DEVICE = "another_device"
     NOTHING_NEW = "nothing_new"
     ALREADY_CLOSED = "already_closed"
     CLEARED = "cleared"

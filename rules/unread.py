@@ -67,10 +67,12 @@ def _finding(rule: Rule, one: Unread) -> Finding:
 
 
 def _evidence(one: Unread) -> Json:
-    said = (one.claimed_gateway, one.claimed_device, one.event, one.level, one.lel_pct)
+    """What was said, its names without control characters: notices are written with them."""
+    who = (_printable(one.claimed_gateway), _printable(one.claimed_device))
+    said = (*who, one.event, one.level, one.lel_pct, one.reason, one.detail, one.times)
     return {
         "columns": ["received_at", "gateway", "device", "event", "level", "lel_pct", "reason", "detail", "times"],
-        "samples": [[one.last_received_at.isoformat(), *said, one.reason, one.detail, one.times]],
+        "samples": [[one.last_received_at.isoformat(), *said]],
     }
 
 
@@ -85,4 +87,9 @@ def _sentence(one: Unread) -> str:
     }[one.subject.partition(":")[0]]
     why = textwrap.shorten(one.detail, _DETAIL_MAX, placeholder=" ...")
     sentence = f"{device} sent {_WHAT[one.event]}{measured} {by}, which could not be stored ({why}){where}"
-    return "".join(char if char.isprintable() else "?" for char in sentence)  # strangers choose their own names
+    return _printable(sentence) or ""
+
+
+def _printable(text: str | None) -> str | None:
+    """Strangers choose their own names: no line breaks, no control characters."""
+    return None if text is None else "".join(char if char.isprintable() else "?" for char in text)

@@ -9,6 +9,7 @@ from rules.catalog import default_catalog
 from rules.clocks import Fired, elapsed, wound
 from rules.model import Alert, Finding, OfficerStep, Reason, Transition
 from rules.regimes import Regime, default_regimes
+from rules.silences import Silence
 
 RULES = default_catalog().rules
 CHINA, UK = default_regimes()["china"], default_regimes()["uk"]
@@ -64,3 +65,21 @@ class Story:
 def fired(step: Transition) -> Fired:
     assert step.evidence is not None
     return str(step.evidence["stage"]), str(step.evidence["due_at"]), int(str(step.evidence["level"]))
+
+
+def silence(**values: object) -> Silence:
+    """A silence of one person that covers everything around minute 0, changed as said."""
+    plain: dict[str, object] = {
+        "silence_id": 1,
+        "kind": "silence",
+        "from_at": at(-10),
+        "until_at": at(100),
+        "author": "olga",
+        "reason": "works",
+        "leaks": False,
+    }
+    return Silence(**{**plain, **values})  # type: ignore[arg-type]
+
+
+TWO: dict[str, object] = {"leaks": True, "approved_by": "oleg"}
+"""What makes it a silence of two persons, leaks included."""

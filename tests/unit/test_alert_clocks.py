@@ -12,8 +12,7 @@ from rules.callout import callout_for
 from rules.clocks import Fired, clock, elapsed, wound
 from rules.model import Alert, Inspection, OfficerStep, Reason, Transition, WrongStep
 from rules.regimes import InvalidRegime, Regime, parse_regimes, regime_of
-from rules.silences import Silence
-from tests.unit.alert_story import CHINA, PROOF, RULES, UK, Story, at, fired, found, raised, stepped
+from tests.unit.alert_story import CHINA, PROOF, RULES, TWO, UK, Story, at, fired, found, raised, silence, stepped
 
 # ---------------------------------------------------------------------------------------------- regimes
 
@@ -229,22 +228,6 @@ def test_another_regime_never_tells_a_level_twice() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- notices
-
-
-def silence(**values: object) -> Silence:
-    plain: dict[str, object] = {
-        "silence_id": 1,
-        "kind": "silence",
-        "from_at": at(-10),
-        "until_at": at(100),
-        "author": "olga",
-        "reason": "works",
-        "leaks": False,
-    }
-    return Silence(**{**plain, **values})  # type: ignore[arg-type]
-
-
-TWO = {"leaks": True, "approved_by": "oleg"}
 
 
 @pytest.mark.parametrize(

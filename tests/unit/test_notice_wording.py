@@ -31,6 +31,7 @@ def test_every_rule_has_its_chinese(rule_id: str) -> None:
     assert {"title", "sentence", "what_to_do"} <= texts("zh")["rule"].get(rule_id, {}).keys()
     evidence = {"account": "ann", "channel": "wecombot", "failures": 3, "level": 1, "starts": "2026", "ends": "2026"}
     evidence |= {"premises": "D01-P602", "hazards": 2, "due_on": "2026-11-21", "safe": False}
+    evidence |= {"samples": [["2026", "GW-1", "LD-7", "leak_alarm", 2, 27.5, "invalid_field", "at: ...", 1]]}
     evidence |= {"waiting": 3, "oldest": 17, "since": "2026-11-20 08:30"}
     body = write(replace(FACTS, rule_id=rule_id, evidence=evidence), "zh", SETTING).body
     assert not _ENGLISH.search(body.replace("https://desk.example", "").replace("gaswarden contact test", "")), body

@@ -1,5 +1,6 @@
 """What may be an alarm among messages that cannot be stored, and what the rules make of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,12 @@ from ingest.formats import read_message
 from ingest.model import Refused
 from ingest.unread import UnreadAlarm, unread_alarms
 from rules.catalog import default_catalog
+from rules.folding import DEVICES_TOLD_MAX, raise_or_fold
+from rules.model import Alert, Reason, Transition
+from rules.notices.wording import write
 from rules.unread import Unread, alarm_unread
 from tests.ingest_city import event, known_directory, reading, topic
+from tests.unit.test_notice_wording import FACTS, SETTING
 
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
@@ -70,6 +75,30 @@ def test_gas_in_a_report_that_cannot_be_stored_is_noted() -> None:
     assert (one.event, one.lel_pct) == ("gas_measured", 31.0)
     assert _noted(reading("LD-new", at=_NOW, lel_pct=0.4, reason="detector_alarm"), kind="readings")
     assert _noted(reading("LD-new", at=_NOW, lel_pct=4.9), kind="readings") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "event_", "lel_pct"),
+    [
+        ("events", b'{"device": "LD-GW-1", "event": "leak_alarm", "state": "raised", "level": 1, "lel_pct": 30}',
+         "leak_alarm", 30.0),
+        ("events", b'{"device": "LD-GW-1", "event": "leak_alarm", "state": "raised", "lel_pct": 999.5}',
+         "leak_alarm", None),
+        ("readings", b'{"device": "LD-GW-1", "seq": 9, "lel_pct": 12.5}', "gas_measured", 12.5),
+    ],
+)  # fmt: skip
+def test_the_concentration_is_read_where_the_rest_is_broken(
+    kind: str, payload: bytes, event_: str, lel_pct: float | None
+) -> None:
+    """A missing time hides no gas, in an event or in a reading; a figure that no detector shows is none."""
+    (one,) = _noted(payload, kind=kind)
+    assert (one.event, one.lel_pct, one.device) == (event_, lel_pct, "LD-GW-1")
+
+
+def test_a_broken_reading_without_gas_is_not_noted() -> None:
+    """Below the lowest permitted set-point, or without a figure."""
+    assert _noted(b'{"device": "LD-GW-1", "seq": 9, "lel_pct": 4.9}', kind="readings") == []
+    assert _noted(b'{"device": "LD-GW-1", "seq": 9, "flow_lh": 40}', kind="readings") == []
     assert _noted(b"rubbish", kind="readings") == []
 
 
@@ -126,3 +155,52 @@ def test_a_stranger_cannot_write_lines_of_a_notice() -> None:
     assert finding.sentence.startswith("LD?CLEARED?[0m sent a leak alarm")
     assert finding.sentence.isprintable()
     assert len(finding.sentence) < 400
+
+
+def _step(alert: Alert | None, minute: int, **said: Any) -> Transition:
+    at = _NOW + timedelta(minutes=minute)
+    (finding,) = alarm_unread(_RULE, [_unread(**({"last_received_at": at, "lel_pct": 30.0} | said))])
+    return raise_or_fold(_RULE, alert, [], finding, at)
+
+
+def test_a_second_unregistered_detector_behind_a_gateway_is_told() -> None:
+    """The gateway has one alert; somebody on the way to one home must hear of the other. Repeats are told to nobody."""
+    first = _step(None, 0).alert
+    again = _step(first, 1)
+    assert (again.reason, again.step) == (Reason.REPEATED, None)
+    other = _step(again.alert, 2, claimed_device="LD-other")
+    assert (other.reason, other.step) == (Reason.ANOTHER_DEVICE, "repeated")
+    assert other.note.startswith("LD-other sent a leak alarm")
+    assert _step(other.alert, 3, claimed_device="LD-other").reason is Reason.REPEATED
+    assert _step(other.alert, 3).reason is Reason.REPEATED
+    gassier = _step(other.alert, 4, claimed_device="LD-third", lel_pct=60.0)
+    assert (gassier.reason, gassier.step) == (Reason.ANOTHER_DEVICE, "worse")
+
+
+def test_made_up_names_page_only_so_often() -> None:
+    """A stranger that names a new device each time is told of so many times, and then no more."""
+    alert = _step(None, 0).alert
+    reasons = []
+    for minute in range(1, 2 * DEVICES_TOLD_MAX):
+        step = _step(alert, minute, claimed_device=f"LD-{minute}")
+        alert = step.alert
+        reasons.append(step.reason)
+    assert reasons.count(Reason.ANOTHER_DEVICE) == DEVICES_TOLD_MAX - 1
+    assert reasons[-1] is Reason.REPEATED
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({}, "LD-new 经网关 GW-1 传来燃气泄漏报警，但消息无法入库"),
+        ({"event": "co_alarm", "claimed_device": None}, "未报名称的设备 经网关 GW-1 传来一氧化碳报警，"),
+        ({"event": "unknown", "claimed_gateway": None}, "LD-new 经未知网关传来可能是报警的消息，"),
+        ({"claimed_device": "LD\nOK"}, "LD?OK 经网关 GW-1 传来"),
+    ],
+)
+def test_its_chinese_names_device_gateway_and_gas(said: dict[str, Any], sentence: str) -> None:
+    """As the English does: by whom, through which gateway, of what; carbon monoxide is no gas leak."""
+    alert = _step(None, 0, **said).alert
+    assert alert is not None
+    facts = replace(FACTS, rule_id="alarm_unread", gateway="GW-of-the-registry", evidence=alert.evidence)
+    assert sentence in write(facts, "zh", SETTING).body
