@@ -48,15 +48,14 @@ def callout_for(
 def pages_of(alert_id: int, after: Alert, transition: Transition, callout: Callout) -> list[Page]:
     """The pages of one step that tells somebody now.
 
-    An escalation tells the next level and reminds the owner, without one the first line. A reminder that nobody owns
-    goes to the first line as well as to the level that was reached. The end of a silence reminds as an escalation does,
-    and tells every level that was reached: it was counted as told while the silence kept its notice back.
+    An escalation tells the next level and reminds the owner, without one the first line. The end of a silence
+    reminds as an escalation does, and tells every level that was reached: it was counted as told while the silence
+    kept its notice back.
     """
     if callout.purpose is None or not callout.pages:
         return []
     pages = [Page(alert_id, callout.purpose, callout.level)]
-    ownerless = callout.purpose == "reminder" and after.owner is None
-    if callout.level > FIRST_LEVEL and (callout.purpose == "escalated" or ownerless):
+    if callout.purpose == "escalated":
         pages.append(Page(alert_id, "reminder", FIRST_LEVEL))
     if transition.reason is Reason.SILENCE_ENDED:
         reached = range(FIRST_LEVEL + 1, FIRST_LEVEL + after.escalation + 1)

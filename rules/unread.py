@@ -12,8 +12,9 @@ from rules.model import Finding, Json, Rule
 class Unread:
     """What may be an alarm and lies in quarantine.
 
-    Its subject is the device where it is registered, else its gateway, else a district. `level` is 2 where the message
-    tells none. `claimed_gateway` and `claimed_device` are what the newest message says; `place` names the subject.
+    Its subject is the device where it is registered, else its gateway, else a district. `level` is 2 where the
+    message tells none; it and `lel_pct` are the worst of `times` messages. `claimed_gateway` and `claimed_device`
+    are what the newest message says; `place` names the subject.
     """
 
     subject: str
@@ -78,6 +79,8 @@ def _evidence(one: Unread) -> Json:
 
 def _sentence(one: Unread) -> str:
     measured = "" if one.lel_pct is None else f" of {one.lel_pct:g} %LEL"
+    if measured and one.times > 1:
+        measured = f" (up to {one.lel_pct:g} %LEL in {one.times} such messages)"
     device = one.claimed_device or "a device that it does not name"
     by = f"by gateway {one.claimed_gateway}" if one.claimed_gateway else "by no known gateway"
     where = {

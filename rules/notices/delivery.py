@@ -27,13 +27,15 @@ def choose(purpose: str, level: int, crew: Crew, area: str, *, for_administrator
     if purpose == "reminder" and crew.owner:
         return Chosen((crew.owner,), "owner", "owns the alert")
     owner = (crew.owner,) if crew.owner and purpose in {"worse", "ack_expired"} else ()
-    return _with_duty(crew, owner, area, level)
+    first = crew.on_duty.get(1, ()) if purpose == "reminder" and level > 1 else ()
+    return _with_duty(crew, owner, first, area, level)
 
 
-def _with_duty(crew: Crew, owner: tuple[Person, ...], area: str, level: int) -> Chosen:
+def _with_duty(crew: Crew, owner: tuple[Person, ...], first: tuple[Person, ...], area: str, level: int) -> Chosen:
+    """Owner, those on duty at the level, and the first line where it is told as well."""
     if duty := crew.on_duty.get(level, ()):
-        also = f", and {owner[0].account} owns the alert" if owner else ""
-        return Chosen(_once((*owner, *duty)), "on_duty", f"on duty for {area} at level {level}{also}")
+        also = f", and {owner[0].account} owns the alert" if owner else " and 1" if first else ""
+        return Chosen(_once((*owner, *first, *duty)), "on_duty", f"on duty for {area} at level {level}{also}")
     found = _everybody(crew, area, level)
     return Chosen(_once((*owner, *found.people)), found.how, found.reason)
 

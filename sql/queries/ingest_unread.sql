@@ -2,7 +2,8 @@
 
 -- note_unread_alarms(areas, gateways, families, devices, events, levels, lel_pcts, reasons, details, received, batch_id) --
 -- Note what may be an alarm among refused messages: on the row of the device where that is registered, by whatever gateway it
--- came; else of its gateway; else of the district that the topic names, or of the whole city. The worst stays.
+-- came; else of its gateway; else of the district that the topic names, or of the whole city. The worst stays, for an hour
+-- after the last one: what was measured then is not what is measured now.
 WITH incoming AS (
     SELECT i.*, d.device_id, CASE WHEN d.device_id IS NULL THEN g.gateway_id END AS gateway_id,
            CASE WHEN d.device_id IS NULL AND g.gateway_id IS NULL THEN coalesce(x.district_id, (
@@ -28,7 +29,12 @@ SELECT device_id, gateway_id, district_id, event, level, lel_pct, gateway, devic
 FROM noted
 ORDER BY device_id, gateway_id, district_id, event
 ON CONFLICT (device_id, gateway_id, district_id, event) DO UPDATE SET
-    level = greatest(u.level, excluded.level), lel_pct = greatest(u.lel_pct, excluded.lel_pct),
+    level = CASE WHEN excluded.first_received_at > u.last_received_at + interval '1 hour' THEN excluded.level
+                 ELSE greatest(u.level, excluded.level) END,
+    lel_pct = CASE WHEN excluded.first_received_at > u.last_received_at + interval '1 hour' THEN excluded.lel_pct
+                   ELSE greatest(u.lel_pct, excluded.lel_pct) END,
+    times = CASE WHEN excluded.first_received_at > u.last_received_at + interval '1 hour' THEN excluded.times
+                 ELSE u.times + excluded.times END,
     claimed_gateway = excluded.claimed_gateway, claimed_device = excluded.claimed_device, reason = excluded.reason,
     detail = excluded.detail, last_received_at = greatest(u.last_received_at, excluded.last_received_at),
-    times = u.times + excluded.times, batch_id = excluded.batch_id;
+    batch_id = excluded.batch_id;

@@ -99,6 +99,21 @@ async def test_after_it_was_closed_the_next_one_is_a_new_episode(
     assert sorted(row["state"] for row in await _alerts(pool)) == ["dismissed", "open"]
 
 
+async def test_what_was_measured_long_ago_is_not_said_of_the_next_alarm(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Within an hour the worst stays, whoever measured it; an hour after the last one the figures are the new one's."""
+    await _publish(conn, town, event("X-1", at=NOW, level=2, lel_pct=45.0))
+    await _publish(conn, town, event("X-2", at=NOW, level=1, lel_pct=12.0))
+    said = "SELECT level, lel_pct, times FROM unread_alarm"
+    assert tuple(await conn.fetchrow(said) or ()) == (2, 45.0, 2)
+    (alert,) = await _alerts(pool)
+    assert alert["sentence"].startswith("X-2 sent a leak alarm (up to 45 %LEL in 2 such messages) by gateway")
+    await conn.execute("UPDATE unread_alarm SET last_received_at = last_received_at - interval '61 min'")
+    await _publish(conn, town, event("X-3", at=NOW, level=1, lel_pct=12.0))
+    assert tuple(await conn.fetchrow(said) or ()) == (1, 12.0, 1)
+
+
 async def test_a_replay_that_is_refused_again_pages_nobody(
     pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
 ) -> None:

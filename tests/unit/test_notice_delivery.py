@@ -35,6 +35,14 @@ def test_those_on_duty_are_told() -> None:
     assert (chosen.people, chosen.how) == ((ANN,), "on_duty")
 
 
+def test_a_reminder_that_nobody_owns_goes_to_the_first_line_too() -> None:
+    """The levels above hear of it, and the first line does not cease to, each once; an escalation is the level's."""
+    levels = crew(l1=(ANN,), l2=(ANN, BOB))
+    told = choose("reminder", 2, levels, "D01", for_administrators=False)
+    assert (told.people, told.reason) == ((ANN, BOB), "on duty for D01 at level 2 and 1")
+    assert choose("escalated", 2, crew(l1=(ANN,), l2=(BOB,)), "D01", for_administrators=False).people == (BOB,)
+
+
 def test_nobody_on_duty_tells_every_officer_and_says_so() -> None:
     """Without anybody at the level, those of other levels and every officer are told, each once."""
     chosen = choose("escalated", 3, crew(l1=(ANN,)), "D01", for_administrators=False)

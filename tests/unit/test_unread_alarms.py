@@ -170,7 +170,7 @@ def test_a_second_unregistered_detector_behind_a_gateway_is_told() -> None:
     assert (again.reason, again.step) == (Reason.REPEATED, None)
     other = _step(again.alert, 2, claimed_device="LD-other")
     assert (other.reason, other.step) == (Reason.ANOTHER_DEVICE, "repeated")
-    assert other.note.startswith("LD-other sent a leak alarm")
+    assert (other.note or "").startswith("LD-other sent a leak alarm")
     assert _step(other.alert, 3, claimed_device="LD-other").reason is Reason.REPEATED
     assert _step(other.alert, 3).reason is Reason.REPEATED
     gassier = _step(other.alert, 4, claimed_device="LD-third", lel_pct=60.0)
