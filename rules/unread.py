@@ -53,7 +53,8 @@ def alarm_unread(rule: Rule, unread: Iterable[Unread]) -> list[Finding]:
 
 
 def _finding(rule: Rule, one: Unread) -> Finding:
-    grave = one.event != "unknown" and (one.level == 2 or (one.lel_pct or 0.0) >= rule["critical_lel_pct"])
+    gassy = (one.lel_pct or 0.0) >= rule["critical_lel_pct"]
+    grave = gassy or (one.event != "unknown" and one.level == 2)
     return Finding(
         rule_id=rule.rule_id,
         subject=one.subject,

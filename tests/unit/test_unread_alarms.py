@@ -127,6 +127,7 @@ def _unread(**said: Any) -> Unread:
         ({"level": 1}, "major"),
         ({"level": 1, "lel_pct": 20.0}, "critical"),
         ({"event": "unknown"}, "major"),
+        ({"event": "unknown", "lel_pct": 55.0}, "critical"),
         ({"event": "gas_measured", "lel_pct": 7.0}, "critical"),
     ],
 )
