@@ -44,7 +44,8 @@ def _placed(row: Mapping[str, Any], door: Door, clock: WallClock) -> Placed:
     arrive_s, leave_s = clock.second(row["arrive_at"]), clock.second(row["leave_at"])
     known = Call(door, (), 0, tuple(row["reasons"]), row["mandatory"], frozenset(), leave_s - arrive_s)
     visit = Visit(known, arrive_s, leave_s, row["travel_s"])
-    return Placed(row["visit_id"], row["premises_id"], row["building_id"], None, visit, row["done"])
+    done_s = None if row["done_at"] is None else clock.second(row["done_at"])
+    return Placed(row["visit_id"], row["premises_id"], row["building_id"], None, visit, row["done"], done_s)
 
 
 def _roster(row: Mapping[str, Any], staff: Mapping[int, Inspector], clock: WallClock) -> Roster:
@@ -86,8 +87,9 @@ async def save_next(
             if visit_id is None:
                 new.append((visit, store.visit_row(visit, clock) | place))
             elif visit_id in made.frozen:
-                leave_at = clock.moment(visit.leave_s).isoformat()
-                moved.append(_as_it_was(now.rows[visit_id]) | {"leave_at": leave_at} | place)
+                times = {"arrive_at": visit.arrive_s, "leave_at": visit.leave_s}
+                told = {name: clock.moment(second).isoformat() for name, second in times.items()}
+                moved.append(_as_it_was(now.rows[visit_id]) | told | place)
             else:
                 moved.append(store.visit_row(visit, clock) | place | {"visit_id": visit_id})
                 pairs += [(visit_id, duty.duty_id) for duty in visit.call.duties]

@@ -194,17 +194,23 @@ def broken_freezes(
 ) -> list[Broken]:
     """What was done, or begun by somebody still at work, and is not as it was.
 
-    `after` is visit -> (inspector, position, begin).
+    `after` is visit -> (inspector, position, begin). What was done ahead of its plan may stand earlier, nothing else.
     """
     broken = []
     for running in before:
-        inspector = running.inspector
-        for position, placed in enumerate(running.visits, 1):
-            begun = placed.visit.arrive_s <= now_s and inspector.inspector_id not in away
-            if (placed.done or begun) and after.get(placed.visit_id) != (
-                inspector.inspector_id, position, placed.visit.arrive_s
-            ):  # fmt: skip
-                where = f"{inspector.code} at {placed.visit.call.door.code}"
+        number = running.inspector.inspector_id
+        order = sorted((line[1], visit_id) for visit_id, line in after.items() if line[0] == number)
+        was = {placed.visit_id: place for place, placed in enumerate(running.visits)}
+        early = {p.visit_id for p in running.visits if p.done_s is not None and p.done_s < p.visit.arrive_s}
+        for placed in running.visits:
+            if not placed.done and (placed.visit.arrive_s > now_s or number in away):
+                continue
+            found = after.get(placed.visit_id, (None, 0, 0))
+            ahead = [visit_id for position, visit_id in order if position < found[1] and visit_id not in early]
+            begun_s = min(found[2], placed.visit.arrive_s) if placed.visit_id in early else placed.visit.arrive_s
+            overtaken = any(was.get(visit_id, len(was)) > was[placed.visit_id] for visit_id in ahead)
+            if found[0] != number or found[2] != begun_s or overtaken:
+                where = f"{running.inspector.code} at {placed.visit.call.door.code}"
                 broken.append(Broken(Rule.FROZEN, where, "was done or under way and is not left as it was"))
     return broken
 

@@ -9,7 +9,10 @@ from inspections.model import Call, Inspector, Omission, Roster, Travel, Visit
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A visit of the version in force. `call` is None when nothing is open for the door any more."""
+    """A visit of the version in force. `call` is None when nothing is open for the door any more.
+
+    `done_s`: when its outcome says that somebody was at the door; None when it is not known.
+    """
 
     visit_id: int
     premises_id: int
@@ -17,6 +20,7 @@ class Placed:
     call: Call | None
     visit: Visit
     done: bool
+    done_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,13 @@ def stand(
 ) -> Standing:
     """Freeze what is done or under way at `now_s`; `until_s` gives the new end of visits that take longer.
 
+    A visit that was done ahead of its plan is frozen where it was done; those that were planned before it stay movable.
+
     `present` is the inspector as far as still at work today; None when not any more: then only what is done, or was to
     be over by now, is frozen.
     """
     gone = present is None or present.shift_end_s <= now_s
-    visits = [_prolonged(placed, until_s) for placed in running.visits]
+    visits = [_prolonged(placed, until_s) for placed in _as_done(running, now_s)]
     count = 0
     for position, placed in enumerate(visits):
         over = placed.done or placed.visit.leave_s <= now_s
@@ -90,6 +96,29 @@ def idle(inspector: Inspector, now_s: int) -> Standing:
     """How somebody without a roster stands: free at the start of the day, or from now."""
     rest = replace(inspector, shift_start_s=max(inspector.shift_start_s, now_s))
     return Standing(inspector, rest if rest.shift_start_s < rest.shift_end_s else None, (), (), None, None)
+
+
+def _as_done(running: RunningRoster, now_s: int) -> list[Placed]:
+    """The visits in the order of the day: those done ahead of their plan at the time when they were done."""
+    early = [_told_early(placed, running.roster.leave_s, now_s) for placed in running.visits if _ahead_of_plan(placed)]
+    visits = [placed for placed in running.visits if not _ahead_of_plan(placed)]
+    for placed in sorted(early, key=lambda one: one.visit.arrive_s):
+        later = (n for n, other in enumerate(visits) if other.visit.arrive_s > placed.visit.arrive_s)
+        visits.insert(next(later, len(visits)), placed)
+    return visits
+
+
+def _ahead_of_plan(placed: Placed) -> bool:
+    return placed.done_s is not None and placed.done_s < placed.visit.arrive_s
+
+
+def _told_early(placed: Placed, from_s: int, now_s: int) -> Placed:
+    """Done, and over by now; not before `from_s`, when the inspector's day begins."""
+    assert placed.done_s is not None
+    arrive_s = max(from_s, min(placed.done_s, now_s))
+    work_s = placed.visit.leave_s - placed.visit.arrive_s
+    leave_s = max(arrive_s, min(arrive_s + work_s, now_s))
+    return replace(placed, visit=replace(placed.visit, arrive_s=arrive_s, leave_s=leave_s))
 
 
 def _prolonged(placed: Placed, until_s: Mapping[int, int]) -> Placed:

@@ -46,13 +46,14 @@ SELECT roster_id, inspector_id, leave_at, return_at, break_start_at, break_end_a
 FROM roster WHERE run_id = $1 ORDER BY inspector_id;
 
 -- running_visits(run_id) --
--- The visits of a run in order, with the duties that are still open, and whether their outcome is known.
+-- The visits of a run in order, whether their outcome is known, and when that was at the door.
 SELECT v.visit_id, ro.inspector_id, v.position, v.premises_id, p.building_id, v.arrive_at, v.leave_at, v.travel_s,
        v.mandatory, v.reasons, v.chance, v.promised_from, v.promised_to,
-       EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id) AS done
+       o.outcome_id IS NOT NULL AS done, o.at AS done_at
 FROM visit v
 JOIN roster ro ON ro.roster_id = v.roster_id
 JOIN premises p ON p.premises_id = v.premises_id
+LEFT JOIN outcome o ON o.visit_id = v.visit_id
 WHERE ro.run_id = $1
 ORDER BY ro.inspector_id, v.position;
 

@@ -141,3 +141,26 @@ def test_the_checks_of_a_change_can_fail() -> None:
         until_s={roster.visits[0].visit_id: second.arrive_s + 900},
     )  # fmt: skip
     assert len(held_up.frozen) == 1  # still at the first door, whatever the plan said of the second
+
+
+def test_a_visit_done_far_ahead_of_its_plan_freezes_no_other() -> None:
+    """Whoever did the last door of the day in the morning is free now, and may still be sent anywhere before the rest."""
+    made = plan(day([call(n, 1 + n % 5) for n in range(1, 20)]), QUICK, 1)
+    (roster,) = running(made)
+    second, last = roster.visits[1].visit, roster.visits[-1]
+    done_s = second.arrive_s + 60
+    now_s = done_s + 120
+    told = replace(last, done=True, done_s=done_s)
+    rosters = replace(roster, visits=(*roster.visits[:-1], told))
+    standing = stand(rosters, now_s, day([]).travel, present=roster.inspector, until_s={})
+    assert [p.visit_id for p in standing.frozen] == [*(p.visit_id for p in roster.visits[:2]), last.visit_id]
+    assert [p.visit_id for p in standing.ahead] == [p.visit_id for p in roster.visits[2:-1]]
+    assert (standing.frozen[2].visit.arrive_s, standing.frozen[2].visit.leave_s) == (done_s, now_s)
+    assert standing.rest is not None
+    assert standing.rest.shift_start_s == now_s
+    kept = {p.visit_id: (1, n, p.visit.arrive_s) for n, p in enumerate(standing.frozen, 1)}
+    assert broken_freezes([rosters], kept, now_s, set()) == []
+    late = kept | {last.visit_id: (1, 3, last.visit.arrive_s + 1)}
+    assert broken_freezes([rosters], late, now_s, set())
+    assert broken_freezes([rosters], kept | {last.visit_id: (2, 3, done_s)}, now_s, set())
+    assert broken_freezes([rosters], {**kept, roster.visits[5].visit_id: (1, 0, 0)}, now_s, set())
