@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from inspections.answers import Shape
 from inspections.campaigning import plan_year
@@ -86,6 +86,14 @@ class DaysQuery(Shape):
     since: date
     until: date
 
+    @field_validator("until")
+    @classmethod
+    def _month_at_most(cls, until: date, info: ValidationInfo) -> date:
+        since = info.data.get("since")
+        if since is not None and not timedelta() <= until - since <= timedelta(days=_DAYS_MAX):
+            raise ValueError(f"lies 0 to {_DAYS_MAX} days after since")
+        return until
+
 
 class CompoundNotice(Shape):
     """Residents of a compound are told of the day on which inspectors come."""
@@ -154,7 +162,6 @@ class CampaignRoutes:
 
     async def campaign_days(self, query: DaysQuery, actor: Actor) -> list[CampaignBlockRow]:
         """Which buildings on which days."""
-        _check_span(query)
         async with self._pool.acquire() as conn:
             row = await _in_force(conn)
             rows = await conn.fetch(
@@ -166,7 +173,6 @@ class CampaignRoutes:
 
     async def compound_notices(self, query: DaysQuery, actor: Actor) -> list[CompoundNotice]:
         """Notices that are out for visits on some days."""
-        _check_span(query)
         async with self._pool.acquire() as conn:
             rows = await conn.fetch(
                 *queries["compound_notices"].bind(since=query.since, until=query.until, areas=actor.area_list())
@@ -194,11 +200,6 @@ class CampaignRoutes:
         return CampaignPlanned(
             campaign_id=planned.campaign_id, first_day=first_day, days=planned.days, figures=planned.figures
         )
-
-
-def _check_span(query: DaysQuery) -> None:
-    if not timedelta() <= query.until - query.since <= timedelta(days=_DAYS_MAX):
-        raise Conflict(f"since to until must be 0 to {_DAYS_MAX} days")
 
 
 async def _in_force(conn: asyncpg.Connection) -> asyncpg.Record:

@@ -20,7 +20,7 @@ from inspections.hazard_life import (
     overdue_steps,
     take_hazard_step,
 )
-from inspections.hazard_store import lock_hazard, save_step
+from inspections.hazard_store import lock_hazard, save_step, step_known
 from inspections.hazards import HazardCatalogue, load_hazards
 from inspections.params import RosterParams
 from inspections.wallclock import local_day
@@ -141,11 +141,13 @@ class HazardRoutes:
         return answer
 
     async def step(self, hazard_id: int, body: HazardStepBody, actor: Actor) -> WholeHazardAnswer:
-        """Take a step of a hazard's life; an inspector those of hazards of doors he was sent to."""
+        """Take a step of a hazard's life, sent again any number of times; an inspector for doors he was sent to."""
         now = datetime.now(UTC)
         asked = AskedHazardStep(**body.model_dump())
         async with self._pool.acquire() as conn, conn.transaction():
             hazard = await lock_hazard(conn, hazard_id, actor, local_day(now, self._params.zone))
+            if await step_known(conn, hazard_id, asked, actor.name):
+                return await self._whole(conn, hazard_id, actor, now)
             try:
                 await _check_command(conn, asked.command_id, hazard_id)
                 after = take_hazard_step(hazard, asked, now)

@@ -26,12 +26,24 @@ async def lock_hazard(conn: asyncpg.Connection, hazard_id: int, actor: Actor, to
     return HazardLife(**{name: row[name] for name in _FIELDS})
 
 
+async def step_known(conn: asyncpg.Connection, hazard_id: int, asked: AskedHazardStep, actor: str) -> bool:
+    """Whether the same step was taken already: same person, same time, same words."""
+    bound = queries["hazard_step_known"].bind(
+        hazard_id=hazard_id, at=asked.at, step=asked.step, actor=actor, note=asked.note, details=_details(asked)
+    )
+    return bool(await conn.fetchval(*bound))
+
+
+def _details(asked: AskedHazardStep) -> dict[str, object]:
+    said = {"to": asked.to, "how": asked.how, "by": asked.by, "command_id": asked.command_id}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 async def save_step(
     conn: asyncpg.Connection, after: HazardLife, asked: AskedHazardStep, actor: str, now: datetime, zone: ZoneInfo
 ) -> None:
     """Write a hazard after a step, and the step; what was put right may be re-checked from that day on."""
     await conn.execute(*queries["update_hazard"].bind(**{name: getattr(after, name) for name in _CHANGES}))
-    said = {"to": asked.to, "how": asked.how, "by": asked.by, "command_id": asked.command_id}
     await conn.execute(
         *queries["add_hazard_step"].bind(
             hazard_id=after.hazard_id,
@@ -40,7 +52,7 @@ async def save_step(
             step=asked.step,
             actor=actor,
             note=asked.note,
-            details={name: value for name, value in said.items() if value is not None},
+            details=_details(asked),
         )
     )
     if asked.step == "rectify":

@@ -54,6 +54,7 @@ class OfflineRoutes:
             ("GET", "/inspectors/{code}/bundle/{day}", _OFFICE | _REPORTERS, self.bundle),
             ("POST", "/outcomes/batch", _REPORTERS, self.batch),
             ("GET", "/outcome-conflicts", _OFFICE, self.conflicts),
+            ("GET", "/outcome-conflicts/{conflict_id}", _OFFICE, self.conflict),
             ("POST", "/outcome-conflicts/{conflict_id}/settle", _OFFICE, self.settle),
         ]
 
@@ -124,6 +125,17 @@ class OfflineRoutes:
             said = {"state": query.state, "count": len(items)}
             await audit.record(conn, actor, "outcome_conflict.read", "outcome_conflict", said, at)
         return ConflictPage(items=items, next=items[-1].conflict_id if len(rows) > query.limit else None)
+
+    async def conflict(self, conflict_id: int, actor: Actor) -> ConflictAnswer:
+        """One report that could not be taken, as it was sent; the look is audited."""
+        at = datetime.now(UTC)
+        async with self._pool.acquire() as conn, conn.transaction():
+            bound = queries["outcome_conflict"].bind(conflict_id=conflict_id, areas=actor.area_list())
+            row = await conn.fetchrow(*bound)
+            if row is None:
+                raise NotFound(f"conflict {conflict_id} does not exist")
+            await audit.record(conn, actor, "outcome_conflict.read", f"outcome_conflict:{conflict_id}", {}, at)
+        return ConflictAnswer.model_validate(dict(row))
 
     async def settle(self, conflict_id: int, body: SettleBody, actor: Actor) -> None:
         """Decide on a conflict: record it as it was sent, or reject it, and say why."""

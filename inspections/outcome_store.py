@@ -87,6 +87,11 @@ async def duties_of_visit(conn: asyncpg.Connection, visit_id: int, entered_at: d
     return [Duty(**row) for row in await conn.fetch(*bound)]
 
 
+async def join_rechecks(conn: asyncpg.Connection, visit_id: int, at: datetime) -> None:
+    """Make the re-checks of what was put right by `at` duties of a visit that got in then, whenever they are due."""
+    await conn.execute(*queries["join_rechecks"].bind(visit_id=visit_id, at=at))
+
+
 async def planned_periodic(conn: asyncpg.Connection, visit_id: int) -> bool:
     """Whether the visit was planned as a full inspection."""
     found: bool = await conn.fetchval(*queries["planned_periodic"].bind(visit_id=visit_id))

@@ -29,6 +29,7 @@ from sql.errors import NotFound
 _AHEAD_MAX = timedelta(minutes=10)
 _BEHIND_MAX = timedelta(minutes=10)
 _ENTERED = frozenset({"passed", "hazard_found", "recheck_passed", "partial"})
+_SAW_ALL = _ENTERED - {"partial"}
 _FULL = frozenset({"passed", "hazard_found"})
 
 
@@ -101,6 +102,8 @@ async def report_outcome(
     findings, unseen, lacking = _checked(visit, result, findings, details, lists, periodic, params)
     check_report(result, findings, catalogue)
     lacking = (*lacking, *_missing_evidence(findings, details, catalogue, params))
+    if result in _SAW_ALL:
+        await store.join_rechecks(conn, visit_id, at)
     duties = await store.duties_of_visit(conn, visit_id, at if result in _ENTERED else None)
     rechecks = await store.planned_rechecks(conn, visit_id)
     visited_on = local_day(at, params.zone)

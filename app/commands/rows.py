@@ -83,6 +83,11 @@ ROWS = (
     ),
     Row("hazard", "app.commands.hazard_desk:hazard", "Hazards that inspectors found, from notice to closure."),
     Row(
+        "conflict",
+        "app.commands.outcome_conflicts:conflict",
+        "Inspectors' reports that could not be taken as they stood.",
+    ),
+    Row(
         "campaign",
         "app.commands.campaign:campaign",
         "The year: which buildings on which days, and what will not be reached.",

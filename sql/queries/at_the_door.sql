@@ -16,6 +16,18 @@ SELECT EXISTS (SELECT FROM visit_duty vd JOIN duty d USING (duty_id) WHERE vd.vi
 SELECT d.hazard_id, h.code FROM visit_duty vd JOIN duty d USING (duty_id) JOIN hazard h USING (hazard_id)
 WHERE vd.visit_id = $1 AND d.kind = 'recheck' ORDER BY d.hazard_id;
 
+-- join_rechecks(visit_id, at) --
+-- Who got in looks at what was put right by then, too, however early the re-check: unless a visit before has done it.
+INSERT INTO visit_duty (visit_id, duty_id)
+SELECT v.visit_id, d.duty_id
+FROM visit v
+JOIN duty d ON d.premises_id = v.premises_id AND d.kind = 'recheck'
+JOIN hazard h ON h.hazard_id = d.hazard_id
+LEFT JOIN outcome done ON done.outcome_id = d.outcome_id
+WHERE v.visit_id = $1 AND h.found_at < $2 AND h.rectified_at <= $2
+  AND (d.state = 'open' OR d.state = 'done' AND (done.at, done.visit_id) > ($2, $1))
+ON CONFLICT DO NOTHING;
+
 -- put_off_duties(rows, at) --
 -- These duties stay open and are tried again from a later day; the newest visit that we know of decides.
 UPDATE duty d SET not_before = r.not_before, due_on = r.due_on

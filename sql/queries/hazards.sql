@@ -27,6 +27,12 @@ WHERE hazard_id = $1;
 -- One more line of a hazard's timeline.
 INSERT INTO hazard_step (hazard_id, at, recorded_at, step, actor, note, details) VALUES ($1, $2, $3, $4, $5, $6, $7);
 
+-- hazard_step_known(hazard_id, at, step, actor, note, details) --
+-- Whether the timeline of a hazard has this very step already.
+SELECT EXISTS (
+    SELECT FROM hazard_step
+    WHERE hazard_id = $1 AND at = $2 AND step = $3 AND actor = $4 AND note IS NOT DISTINCT FROM $5 AND details = $6::jsonb);
+
 -- closing_command(command_id, hazard_id) --
 -- Whether a valve command closes a device at a hazard's door.
 SELECT EXISTS (

@@ -55,3 +55,10 @@ SELECT conflict_id, client_id, visit_id, area, kind, field, reason, item, base_v
 FROM outcome_conflict
 WHERE state = $1 AND ($2::text[] IS NULL OR area = ANY($2)) AND conflict_id > $3
 ORDER BY conflict_id LIMIT $4;
+
+-- outcome_conflict(conflict_id, areas) --
+-- One conflict, within areas.
+SELECT conflict_id, client_id, visit_id, area, kind, field, reason, item, base_version, outcome_id, state, received_at, actor,
+       settled_at, settled_by, settled_note
+FROM outcome_conflict
+WHERE conflict_id = $1 AND ($2::text[] IS NULL OR area = ANY($2));

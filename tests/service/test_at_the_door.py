@@ -157,7 +157,10 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
     ):
         status, _ = await call("POST", f"{path}/steps", as_="ines", json=step | {"at": NOW.isoformat()})
         assert status == 200
+    again = {"step": "cut", "note": "meter valve closed by hand", "at": NOW.isoformat()}
+    assert (await call("POST", f"{path}/steps", as_="ines", json=again))[0] == 200  # no answer came: sent again
     _, whole = await call("GET", path)
+    assert whole["rectified_by"] == "Resident 1"
     assert [one["step"] for one in whole["timeline"]] == ["notify", "cut", "rectify"]
     assert (whole["overdue"], whole["state"], whole["notified_to"]) == ([], "open", "Resident 1")
     recheck = await conn.fetchrow("SELECT due_on, not_before FROM duty WHERE kind = 'recheck'")
@@ -167,6 +170,27 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
         == 3
     )
     assert (await call("GET", "/hazards/999"))[0] == 404
+
+
+async def test_whoever_stands_there_closes_what_was_put_right(call: Call, conn: asyncpg.Connection) -> None:
+    """A re-check due in weeks passes on a visit planned for something else, once the hazard was rectified, not before."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=3))
+    found = report("hazard_found", days_ago=2, hazards=[{"code": "hose_aged"}, {"code": "hose_through_room"}])
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=found)
+    aged = next(one["hazard_id"] for one in receipt["hazards"] if one["code"] == "hose_aged")
+    periodic = await conn.fetchval("SELECT duty_id FROM duty WHERE kind = 'periodic' AND state = 'open'")
+    early, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=2), periodic)
+    passed = report("recheck_passed", days_ago=0.5)
+    status, problem = await call("POST", f"/visits/{early}/outcome", json=passed)
+    assert (status, problem["errors"][0]["field"]) == (422, "body.result")
+    rectify = {"step": "rectify", "by": "Resident 1", "note": "new hose", "at": (NOW - timedelta(days=1)).isoformat()}
+    assert (await call("POST", f"/hazards/{aged}/steps", json=rectify))[0] == 200
+    status, receipt = await call("POST", f"/visits/{early}/outcome", json=passed)
+    assert (status, receipt["hazards_closed"]) == (200, [aged])
+    duties = await conn.fetch("SELECT hazard_id, state FROM duty WHERE kind = 'recheck'")
+    assert {row["hazard_id"]: row["state"] == "done" for row in duties} == {
+        row["hazard_id"]: row["hazard_id"] == aged for row in duties
+    }
 
 
 async def test_whoever_rechecks_may_cut(call: Call, conn: asyncpg.Connection) -> None:

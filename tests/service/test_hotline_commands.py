@@ -11,6 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from inspections.offline import take_batch
 from inspections.outcomes import Finding
 from inspections.reporting import report_outcome
 from sql.actor import Actor
@@ -102,3 +103,27 @@ async def test_a_hazard_is_followed_at_the_terminal(gaswarden: Terminal, conn: a
     step = ("hazard", "step", str(listed["hazard_id"]), "notify", "--to", "Mr Li", "--how", "signed")
     told = await gaswarden(*step)
     assert (told["notified_to"], [one["step"] for one in told["timeline"]]) == ("Mr Li", ["notify"])
+
+
+@pytest.mark.timeout(180)
+async def test_a_conflict_is_settled_at_the_terminal(
+    gaswarden: Terminal, pool: asyncpg.Pool, conn: asyncpg.Connection
+) -> None:
+    """A second report of a visit is listed, shown as it was sent, rejected with a reason; decided twice is refused."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW)
+    sent = {"visit_id": visit_id, "base_version": 1, "at": NOW.isoformat(), "result": "passed"}
+    items = [sent | {"client_id": str(uuid4())}, sent | {"client_id": str(uuid4()), "note": "again"}]
+    _, second = await take_batch(pool, items, PARAMS, OFFICER, NOW)
+    number = str(second.conflict_id)
+    (listed,), shown, unknown = await asyncio.gather(
+        gaswarden("conflict", "list"),
+        gaswarden("conflict", "show", number),
+        gaswarden("conflict", "show", "99", code=1),
+    )
+    assert listed == shown
+    assert (shown["kind"], shown["state"], shown["item"]["note"]) == ("already_reported", "open", "again")
+    assert "conflict 99 does not exist" in unknown
+    settled = await gaswarden("conflict", "reject", number, "sent twice")
+    assert (settled["state"], settled["settled_note"]) == ("rejected", "sent twice")
+    assert await gaswarden("conflict", "list") == []
+    assert "rejected" in await gaswarden("conflict", "record", number, "no, take it", code=1)

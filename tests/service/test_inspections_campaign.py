@@ -65,6 +65,9 @@ async def test_notices_go_out_once_and_hang(call: Any, pool: asyncpg.Pool, conn:
     span = {"since": first.isoformat(), "until": (first + timedelta(days=3)).isoformat()}
     _, notices = await call("GET", "/campaign/notices", params=span)
     assert notices[0]["due_on"] == (first - timedelta(days=3)).isoformat()
+    for until in ("2026-11-01", "2027-11-01"):
+        status, fault = await call("GET", "/campaign/notices", params=span | {"until": until})
+        assert (status, fault["errors"][0]["field"]) == (422, "query.until")
     path = f"/campaign/notices/{notices[0]['notice_id']}/posted"
     assert (await call("POST", path, as_="otto"))[0] == 404
     assert (await call("POST", path))[0] == 204

@@ -144,7 +144,7 @@ def test_the_checks_of_a_change_can_fail() -> None:
 
 
 def test_a_visit_done_far_ahead_of_its_plan_freezes_no_other() -> None:
-    """Whoever did the last door of the day in the morning is free now, and may still be sent anywhere before the rest."""
+    """Whoever did the last door of the day in the morning is free now; what was planned before it stays movable."""
     made = plan(day([call(n, 1 + n % 5) for n in range(1, 20)]), QUICK, 1)
     (roster,) = running(made)
     second, last = roster.visits[1].visit, roster.visits[-1]
