@@ -173,7 +173,7 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
 
 
 async def test_whoever_stands_there_closes_what_was_put_right(call: Call, conn: asyncpg.Connection) -> None:
-    """A re-check due in weeks passes on a visit planned for something else, once the hazard was rectified, not before."""
+    """A re-check due in weeks passes on a visit for something else once the hazard was rectified, not before."""
     visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=3))
     found = report("hazard_found", days_ago=2, hazards=[{"code": "hose_aged"}, {"code": "hose_through_room"}])
     _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=found)
