@@ -1,5 +1,6 @@
 """Drafts that name only what changes: laid over the rules in force, and checked as if they were whole. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,9 +28,16 @@ def changed(catalog: Catalog, texts: Mapping[str, str]) -> Catalog:
     return joined({rule_id: checked_rule(rule_id, entry) for rule_id, entry in whole.items()})
 
 
+_BARE_WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*$)([A-Za-z_][A-Za-z0-9_-]*)\s*$")
+_QUOTED = r'= "\1"'
+
+
 def from_assignments(assignments: Iterable[str]) -> str:
-    """TOML of changes given as `<rule>.<key> = <value>`, such as `micro_leak.parameters.days=7`."""
-    return "\n".join(f"rule.{one}" for one in assignments)
+    """TOML of changes given as `<rule>.<key> = <value>`, such as `micro_leak.parameters.days=7`.
+
+    A bare word is a text (`magnet.severity=info`): shells take the quotes away that TOML asks for.
+    """
+    return "\n".join(f"rule.{_BARE_WORD.sub(_QUOTED, one)}" for one in assignments)
 
 
 def _laid_over(rule_id: str, before: Mapping[str, Any] | None, entry: object) -> Mapping[str, Any]:

@@ -33,6 +33,14 @@ def test_changes_are_laid_over_each_other_and_over_what_is_switched_off() -> Non
     assert on.rules["night_flow"].scope.device_kinds == CATALOG.rules["night_flow"].scope.device_kinds
 
 
+def test_a_word_needs_no_quotes_on_the_command_line() -> None:
+    """A shell takes quotes away; what is no bare word stays as TOML has it."""
+    bare = changed(CATALOG, {"--set": from_assignments(["magnet.severity=info", "night_flow.enabled= true"])})
+    assert bare.rules["magnet"].severity == "info"
+    assert "night_flow" in bare.rules
+    assert from_assignments(["a.b = 7", 'a.c = "x y"', "a.d=[1]"]) == 'rule.a.b = 7\nrule.a.c = "x y"\nrule.a.d=[1]'
+
+
 def test_a_new_rule_is_whole() -> None:
     """A rule of an area beside the one in force, which it overrides."""
     entry = {**CATALOG.rules["night_flow"].definition}
