@@ -12,9 +12,9 @@ from prometheus_client import Gauge
 
 from inspections import change_store
 from inspections.changes import Mandatory
-from inspections.changing import change_day
+from inspections.changing import change_day, plan_rest
 from inspections.params import RosterParams
-from inspections.planning import plan_day, plan_day_once
+from inspections.planning import plan_day_once
 from inspections.reminders import remind
 from inspections.store import mandatory_unplanned
 from inspections.upkeep import keep_alert_duties, open_periodic_duties
@@ -94,9 +94,9 @@ class Schedule:
                 missing = await mandatory_unplanned(conn, tomorrow, at)
             if missing:
                 log.info("planning anew for duties that came up", day=tomorrow.isoformat(), mandatory=missing)
-                await plan_day(self._pool, tomorrow, self._params, at)
+                await plan_rest(self._pool, tomorrow, self._params, at)
                 self._plan_from = at + pause
-        except PlanningFailed as failure:
+        except (PlanningFailed, Conflict) as failure:
             self._plan_from = at + pause
             log.error("no roster could be planned", day=tomorrow.isoformat(), error=str(failure))
 

@@ -11,6 +11,8 @@ from inspections.changing import change_day, plan_rest
 from inspections.day_routes import RosterDayRoutes
 from inspections.planning import DayUnderWay, plan_day
 from inspections.promises import promises_of_duty
+from inspections.scheduler import Schedule
+from inspections.store import mandatory_unplanned
 from inspections.why import WhyQuery
 from sql.actor import Actor
 from tests.service.inspections_rows import NOW, PARAMS, TOMORROW, premises_id, raise_alert, settle_town, visit_of
@@ -92,6 +94,26 @@ async def test_a_day_under_way_is_planned_from_where_everybody_stands(
     )
     assert {tuple(row) for row in begun} <= {tuple(row) for row in kept}
     assert len(await visited(conn, 3)) == 12
+
+
+async def test_a_visit_of_tomorrow_that_is_reported_today_stops_no_planning(
+    pool: asyncpg.Pool, conn: asyncpg.Connection
+) -> None:
+    """An alarm after that is still put on tomorrow's roster, and the visit that was reported stays as it was."""
+    await settle_town(conn)
+    await plan_day(pool, TOMORROW, PARAMS, NOW)
+    first = await visit_of(conn, "H-001")
+    await conn.execute(
+        """INSERT INTO outcome (client_id, visit_id, premises_id, inspector_id, result, at, received_at, body, actor)
+           SELECT gen_random_uuid(), visit_id, premises_id, inspector_id, 'passed', $2, $2, '{}', 'ines'
+           FROM visit JOIN roster USING (roster_id) WHERE visit_id = $1""",
+        first,
+        NOW,
+    )
+    await raise_alert(conn, "H-005", raised_at=NOW, first_at=NOW, last_at=NOW)
+    await Schedule(pool, PARAMS).tick(NOW)
+    assert await mandatory_unplanned(conn, TOMORROW, NOW) == 0
+    assert await visit_of(conn, "H-001") == first
 
 
 async def test_a_promise_moves_to_a_day_that_is_worked_and_has_room(
