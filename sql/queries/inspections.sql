@@ -200,7 +200,7 @@ SELECT run_id, version, planned_at, seed, solver, figures FROM roster_run WHERE 
 
 -- mandatory_unplanned(day, at) --
 -- How many open mandatory duties that a visit on a day could satisfy came up after its rosters were planned: no visit of
--- them is for this duty, no omission of a mandatory door explains it, and it is not on a visit still ahead in the roster
+-- them still to be made is for this duty, no omission of a mandatory door explains it, and it is not on a visit still ahead in the roster
 -- of an earlier day.
 SELECT count(*)
 FROM (SELECT run_id, planned_at FROM roster_run WHERE day = $1 ORDER BY version DESC LIMIT 1) ru
@@ -210,7 +210,8 @@ WHERE d.state = 'open' AND d.mandatory AND (d.not_before IS NULL OR d.not_before
       SELECT FROM visit_duty vd
       JOIN visit v ON v.visit_id = vd.visit_id
       JOIN roster ro ON ro.roster_id = v.roster_id
-      WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id)
+      WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id
+        AND NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id))
   AND NOT EXISTS (
       SELECT FROM omission om
       WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id AND om.mandatory

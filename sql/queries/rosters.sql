@@ -101,7 +101,8 @@ WHERE d.state = 'open' AND d.mandatory AND d.due_on <= $1 AND (d.not_before IS N
   AND NOT EXISTS (
       SELECT FROM visit v JOIN roster ro ON ro.roster_id = v.roster_id
       JOIN visit_duty vd ON vd.visit_id = v.visit_id
-      WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id)
+      WHERE vd.duty_id = d.duty_id AND ro.run_id = ru.run_id
+        AND NOT EXISTS (SELECT FROM outcome o WHERE o.visit_id = v.visit_id))
   AND NOT EXISTS (
       SELECT FROM omission om
       WHERE om.run_id = ru.run_id AND om.premises_id = d.premises_id AND om.mandatory AND d.created_at <= ru.planned_at)

@@ -205,6 +205,29 @@ async def test_omitted_door_that_becomes_mandatory_plans_tomorrow_anew(
     assert await visit_of(conn, code) is not None
 
 
+async def test_a_visit_made_the_evening_before_stops_nothing(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
+    """Tomorrow's leak was tried tonight and nobody opened: it is on tomorrow's roster again, and so is the next alarm."""
+    await planned(pool, conn, homes=30)
+    schedule = Schedule(pool, LONG)
+    await raise_alert(conn, "H-001", raised_at=NOW)
+    await schedule.tick(NOW + timedelta(minutes=2))
+    visit_id = await visit_of(conn, "H-001")
+    assert visit_id is not None
+    await nobody_home(conn, visit_id, NOW + timedelta(minutes=10))
+    await raise_alert(conn, "H-002", raised_at=NOW + timedelta(minutes=11))
+    await schedule.tick(NOW + timedelta(minutes=12))
+    ahead = """SELECT p.code FROM visit v JOIN premises p USING (premises_id) JOIN roster USING (roster_id)
+               LEFT JOIN outcome o USING (visit_id)
+               WHERE run_id = (SELECT max(run_id) FROM roster_run) AND v.mandatory AND o.outcome_id IS NULL ORDER BY 1"""
+    assert [row["code"] for row in await conn.fetch(ahead)] == ["H-001", "H-002"]
+    why = await RosterDayRoutes(pool, LONG).why("H-001", WhyQuery(day=DAY), CONSOLE)
+    assert why.verdict == "on_roster"
+    await schedule.tick(NOW + timedelta(minutes=30))
+    run = await newest_run(conn, DAY)
+    assert run is not None
+    assert run["version"] == 3
+
+
 async def test_ill_inspector_is_relieved(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     """What an inspector who falls ill has not done goes to the other, or is left out with its reason."""
     await planned(pool, conn, homes=30)
