@@ -63,7 +63,9 @@ async def known_of_door(
     visits = await conn.fetch(
         *queries["visits_in_force"].bind(premises_id=door["premises_id"], from_day=min(today, chosen))
     )
-    on_day = sorted((visit for visit in visits if visit["day"] == chosen), key=lambda visit: visit["result"] is not None)
+    on_day = sorted(
+        (visit for visit in visits if visit["day"] == chosen), key=lambda visit: visit["result"] is not None
+    )
     earlier = [
         visit for visit in visits if visit["day"] < chosen and visit["result"] is None and visit["leave_at"] > at
     ]
