@@ -206,7 +206,7 @@ async def test_omitted_door_that_becomes_mandatory_plans_tomorrow_anew(
 
 
 async def test_a_visit_made_the_evening_before_stops_nothing(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
-    """Tomorrow's leak was tried tonight and nobody opened: it is on tomorrow's roster again, and so is the next alarm."""
+    """Tomorrow's leak was tried tonight, nobody opened: it is on tomorrow's roster again, and so is the next alarm."""
     await planned(pool, conn, homes=30)
     schedule = Schedule(pool, LONG)
     await raise_alert(conn, "H-001", raised_at=NOW)
