@@ -218,7 +218,8 @@ async def test_a_visit_made_the_evening_before_stops_nothing(pool: asyncpg.Pool,
     await schedule.tick(NOW + timedelta(minutes=12))
     ahead = """SELECT p.code FROM visit v JOIN premises p USING (premises_id) JOIN roster USING (roster_id)
                LEFT JOIN outcome o USING (visit_id)
-               WHERE run_id = (SELECT max(run_id) FROM roster_run) AND v.mandatory AND o.outcome_id IS NULL ORDER BY 1"""
+               WHERE run_id = (SELECT max(run_id) FROM roster_run) AND v.mandatory AND o.outcome_id IS NULL
+               ORDER BY 1"""
     assert [row["code"] for row in await conn.fetch(ahead)] == ["H-001", "H-002"]
     why = await RosterDayRoutes(pool, LONG).why("H-001", WhyQuery(day=DAY), CONSOLE)
     assert why.verdict == "on_roster"
