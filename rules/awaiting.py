@@ -2,15 +2,17 @@
 
 A visit on a roster in force is what somebody who acknowledged waits for. Until it should have left the door, and a
 grace for its report (`visit_grace_min` of the regime), the acknowledgement does not expire; a visit that comes while
-attendance is not late also is the dispatch. No later deadline moves: a roster of tomorrow is no crew at a leak.
+attendance is not late also is the dispatch. No later deadline moves. At a leak a later visit keeps nothing: a roster of
+tomorrow is no crew, and whoever acknowledged must send one or be asked again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rules.clocks import deadline
 from rules.model import Alert, Json, Reason, Transition
-from rules.regimes import Regime
+from rules.regimes import Limits, Regime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,19 @@ def awaited(
     """
     if alert.state != "acknowledged":
         return Transition(alert, Reason.NOTHING_NEW)
-    grace = regime.limits_of(alert).after("visit_grace")
-    found = next_visit(visits, grace, now)
+    limits = regime.limits_of(alert)
+    grace = limits.after("visit_grace")
+    found = next_visit([one for one in visits if _counts(alert, one, limits)], grace, now)
     if found is not None:
         return _kept(alert, found, grace)
     if alert.awaited_visit_id is None:
         return Transition(alert, Reason.NOTHING_NEW)
     return _ended(alert, reported, grace, now)
+
+
+def _counts(alert: Alert, visit: PlannedVisit, limits: Limits) -> bool:
+    """Whether a visit is worth waiting for: any, but at a leak one in time; a hazard with a written deadline waits."""
+    return not alert.leak or alert.verify_by is not None or visit.arrive_at <= deadline(alert, "on_site", limits)
 
 
 def _kept(alert: Alert, visit: PlannedVisit, grace: timedelta) -> Transition:

@@ -12,12 +12,14 @@ from rules.notices.model import Contact, Crew, Facts, Person
 from rules.rota.store import on_duty_at
 from sql import queries
 
-URGENT, USUAL = 10, 0
+NEWS, URGENT, USUAL = 20, 10, 0
 
 
-def priority(urgency: str) -> int:
-    """The place of a job in the queue: critical alerts and leaks first."""
-    return URGENT if urgency == "critical" else USUAL
+def priority(urgency: str, purpose: str) -> int:
+    """The place of a job in the queue: critical alerts and leaks first, and of these what is new before reminders."""
+    if urgency != "critical":
+        return USUAL
+    return NEWS if purpose in {"raised", "worse"} else URGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ async def add_notices(
     rows = [_notice_row(page, one, now, deadline_at) for one in asked]
     added = await conn.fetch(*queries["add_notices"].bind(rows=rows))
     waiting = [row["notice_id"] for row in added if row["state"] == "requested"]
-    await conn.execute(*queries["queue_sends"].bind(notice_ids=waiting, priority=priority(page["urgency"])))
+    await conn.execute(
+        *queries["queue_sends"].bind(notice_ids=waiting, priority=priority(page["urgency"], page["purpose"]))
+    )
     return added  # type: ignore[no-any-return]
 
 

@@ -35,12 +35,15 @@ def test_a_visit_in_time_keeps_the_acknowledgement_and_is_the_dispatch() -> None
 
 
 def test_a_visit_of_tomorrow_is_no_crew_at_a_leak() -> None:
-    """It keeps the acknowledgement; dispatch is due and climbs as ever."""
+    """It keeps nothing: dispatch is due and climbs as ever, and the acknowledgement expires when its time is over."""
     story = acknowledged()
     tomorrow = planned(20 * 60)
-    assert story.look(7, tomorrow) == ["visit_planned", "escalated"]
-    assert story.look(17, tomorrow) == ["escalated", "escalated"]
-    assert (story.alert.state, story.alert.owner) == ("acknowledged", "olga")
+    assert story.look(7, tomorrow) == ["escalated"]
+    assert story.look(16.9, tomorrow) == ["escalated"]
+    assert (story.alert.state, story.alert.awaited_visit_id) == ("acknowledged", None)
+    expires_at = clocks.expires(story.alert, CHINA.limits_of(story.alert))
+    assert expires_at is not None
+    assert story.look((expires_at - at(0)).total_seconds() / 60, tomorrow)[-1] == "acknowledgement_expired"
 
 
 def test_a_visit_that_nobody_reports_ends_with_its_grace() -> None:

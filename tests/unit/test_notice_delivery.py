@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rules.notices.delivery import choose, contacts_for, next_attempt_at, next_people, not_needed
 from rules.notices.model import Contact, Crew, Person, Standing
+from rules.notices.store import priority
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -134,3 +135,9 @@ def test_back_off_doubles() -> None:
     far = NOW + timedelta(days=1)
     waits = [next_attempt_at(n, NOW, far, 2, 60, 0.5) for n in (1, 2, 3, 10)]
     assert [(at - NOW).total_seconds() for at in waits if at] == [2, 4, 8, 60]
+
+
+def test_a_new_leak_is_told_before_reminders_of_others() -> None:
+    """After a restart sixty reminders may wait; the leak that began meanwhile does not stand behind them."""
+    places = [priority(*one) for one in (("critical", "raised"), ("critical", "reminder"), ("normal", "raised"))]
+    assert places == sorted(set(places), reverse=True)
