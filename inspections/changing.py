@@ -190,8 +190,17 @@ async def _before(
     ]
     out = {standing.inspector.inspector_id for standing in standings}
     standings += [idle(inspector, now_s) for number, inspector in present.items() if number not in out]
+    _refuse_not_begun(standings, facts, clock)
     known = tuple(_with_calls(standing, calls) for standing in standings)
     return Before(now, known, calls, now_s, params.travel, clock.day)
+
+
+def _refuse_not_begun(standings: list[Standing], facts: _Facts, clock: WallClock) -> None:
+    """Only a visit that somebody makes or travels to can take longer: of one ahead nobody knows it yet."""
+    for placed in (placed for standing in standings for placed in standing.ahead):
+        if placed.visit_id in (facts.until_s or {}):
+            begin = clock.moment(placed.visit.arrive_s).astimezone(clock.zone)
+            raise Conflict(f"visit {placed.visit_id} is not under way: it is planned for {begin:%Y-%m-%d %H:%M}")
 
 
 def _with_calls(standing: Standing, calls: Mapping[int, Call]) -> Standing:

@@ -185,11 +185,14 @@ async def _rows(
 
 
 async def _check_command(conn: asyncpg.Connection, command_id: int | None, hazard_id: int) -> None:
-    """Raises WrongHazardStep when a command does not close a valve at the hazard's door."""
+    """Raises WrongHazardStep when a command is none to close a valve at the hazard's door, or is not proved to have."""
     if command_id is None:
         return
-    if not await conn.fetchval(*queries["closing_command"].bind(command_id=command_id, hazard_id=hazard_id)):
+    state = await conn.fetchval(*queries["closing_command"].bind(command_id=command_id, hazard_id=hazard_id))
+    if state is None:
         raise WrongHazardStep("command_id", "is no command that closes a valve at this door")
+    if state != "proved":
+        raise WrongHazardStep("command_id", f"has not closed the valve: it is {state}; only a proved one has")
 
 
 def _field_fault(refusal: WrongHazardStep) -> ValidationError:

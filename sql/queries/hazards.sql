@@ -34,12 +34,12 @@ SELECT EXISTS (
     WHERE hazard_id = $1 AND at = $2 AND step = $3 AND actor = $4 AND note IS NOT DISTINCT FROM $5 AND details = $6::jsonb);
 
 -- closing_command(command_id, hazard_id) --
--- Whether a valve command closes a device at a hazard's door.
-SELECT EXISTS (
-    SELECT FROM command k
-    JOIN installation n ON n.device_id = k.device_id AND n.removed_at IS NULL
-    JOIN hazard h ON h.premises_id = n.premises_id
-    WHERE k.command_id = $1 AND k.valve = 'close' AND h.hazard_id = $2);
+-- The state of a valve command that closes a device at a hazard's door.
+SELECT k.state FROM command k
+JOIN installation n ON n.device_id = k.device_id AND n.removed_at IS NULL
+JOIN hazard h ON h.premises_id = n.premises_id
+WHERE k.command_id = $1 AND k.valve = 'close' AND h.hazard_id = $2
+LIMIT 1;
 
 -- recheck_from(hazard_id, day) --
 -- What was put right may be re-checked from now on, not only at its deadline.

@@ -20,6 +20,7 @@ from inspections.routes import InspectionRoutes
 from sql.actor import Actor
 from sql.audit import first_broken_entry
 from tests.service.inspections_rows import PARAMS, plan_visit, settle_town
+from tests.service.rules_rows import insert
 from tests.unit.test_at_the_door import sound
 
 Call = Callable[..., Awaitable[tuple[int, Any]]]
@@ -170,6 +171,39 @@ async def test_a_hazard_is_followed_to_its_end(call: Call, conn: asyncpg.Connect
         == 3
     )
     assert (await call("GET", "/hazards/999"))[0] == 404
+
+
+async def test_a_cut_by_command_is_a_proved_one(call: Call, conn: asyncpg.Connection) -> None:
+    """A command that was only sent has cut nothing; the same command proved has."""
+    visit_id, _ = await plan_visit(conn, "H-001", NOW - timedelta(days=1))
+    found = report("hazard_found", days_ago=0.5, hazards=[{"code": "leak"}])
+    _, receipt = await call("POST", f"/visits/{visit_id}/outcome", json=found)
+    path = f"/hazards/{receipt['hazards'][0]['hazard_id']}/steps"
+    home = await conn.fetchval("SELECT premises_id FROM premises WHERE code = 'H-001'")
+    area = await conn.fetchval("SELECT code FROM district ORDER BY district_id LIMIT 1")
+    gateway = await insert(conn, "gateway", "gateway_id", code="GW-1", area=area)
+    meter = await insert(
+        conn, "device", "device_id", kind="meter", code="M-1", gateway_id=gateway, expected_interval_s=86_400,
+        meter_class="G2.5", qmin_lh=25.0, qmax_lh=4000.0, pulse_ml=10_000, has_valve=True,
+    )  # fmt: skip
+    await insert(
+        conn, "installation", "installation_id", device_id=meter, premises_id=home,
+        installed_at=NOW - timedelta(days=900),
+    )  # fmt: skip
+    number = await conn.fetchval(
+        """INSERT INTO command (client_id, device_id, valve, state, reason, requested_by, requested_at, approved_by,
+                                approved_at, expires_at, sent_at, attempts, note, area)
+           VALUES ($1, $2, 'close', 'sent', 'x', 'olga', $3, 'olga', $3, $3::timestamptz + interval '1 h', $3, 1,
+                   'leak', 'D01')
+           RETURNING command_id""",
+        uuid4(), meter, NOW,
+    )  # fmt: skip
+    cut = {"step": "cut", "at": NOW.isoformat(), "command_id": number}
+    status, problem = await call("POST", path, json=cut)
+    assert (status, problem["errors"][0]["field"]) == (422, "body.command_id")
+    await conn.execute("UPDATE command SET state = 'proved', answered_at = $1, ended_at = $1", NOW)
+    status, whole = await call("POST", path, json=cut)
+    assert (status, whole["cut_command_id"]) == (200, number)
 
 
 async def test_whoever_stands_there_closes_what_was_put_right(call: Call, conn: asyncpg.Connection) -> None:

@@ -261,6 +261,9 @@ async def test_overrun_moves_what_comes_after(pool: asyncpg.Pool, conn: asyncpg.
         "SELECT min(arrive_at) FROM visit WHERE roster_id = $1 AND position > $2", mine["roster_id"], mine["position"]
     )
     assert following >= until
+    ahead = await conn.fetchval("SELECT visit_id FROM visit ORDER BY arrive_at DESC LIMIT 1")
+    with pytest.raises(Conflict, match="is not under way"):
+        await change_day(pool, DAY, Overrun(kind="overrun", visit_id=ahead, until=until), LONG, TEN)
 
 
 async def make(pool: asyncpg.Pool, code: str, hour: int, at: datetime = NOW) -> Changed:
