@@ -75,6 +75,8 @@ class Servers:
                 "GASWARDEN_NOTICES__LOCAL_DIRECTORY": str(self.embedded.notices_directory),
                 "GASWARDEN_EVIDENCE__FOLDER": str(self.embedded.evidence_directory),
             }
+            if "MQTT_URL" not in os.environ:  # the account of ingest may say nothing to gateways
+                ours["GASWARDEN_COMMANDS__BROKER_URL"] = self.embedded.commands_mqtt_url
             told |= {name: value for name, value in ours.items() if name not in os.environ}
         return told
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from app.demo.stage import Servers
 from app.embedded import EmbeddedError, EmbeddedServers, mosquitto
 from app.embedded.processes import can_enter, server_account
 from tests.servers import Broker
@@ -167,3 +168,14 @@ def _heard(broker: Broker, account: tuple[str, str], topic: str, count: int) -> 
     # one more than expected would also be heard: retained messages come at once, then the wait ends
     done = subprocess.run([*command, "-C", str(count + 1), "-W", "1"], check=False, capture_output=True, text=True)
     return done.stdout.splitlines()
+
+
+def test_the_demonstrations_dispatcher_signs_in_as_itself(
+    own_servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account of ingest may say nothing to gateways: with it every command was refused."""
+    monkeypatch.delenv("MQTT_URL", raising=False)
+    servers = Servers("postgresql://x", "postgresql://x", own_servers.mqtt_url, own_servers)
+    assert servers.environment()["GASWARDEN_COMMANDS__BROKER_URL"] == own_servers.commands_mqtt_url
+    monkeypatch.setenv("MQTT_URL", "mqtt://broker.example")
+    assert "GASWARDEN_COMMANDS__BROKER_URL" not in servers.environment()
