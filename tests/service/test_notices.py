@@ -251,7 +251,7 @@ async def test_a_flood_below_critical_comes_together(
     """Beyond the burst, alerts below critical wait and come in one message; a critical one never waits."""
     await make_account(conn, "ann")
     await make_contact(conn, "ann", hook.address("ann"))
-    async with running(db, pool, params(burst_max=3, together_after_s=0.3)):
+    async with running(db, pool, params(burst_max=3, together_after_s=1.0)):
         for number in range(30):
             await page(conn, await make_alert(conn, "minor", subject=f"device:{number}", rule_id="device_silent"))
         await hook.wait("ann", 3)
