@@ -25,18 +25,10 @@ from inspections.params import RosterParams
 from inspections.wallclock import WallClock, local_day
 from sql import audit, queries
 from sql.actor import INSPECTIONS, Actor
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 _LOOK_S = 300.0
-DATABASE_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-)
-"""What a restarting or crowded database says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,19 +19,11 @@ from inspections.params import RosterParams
 from inspections.report_figures import Changed, split_kinds
 from inspections.wallclock import local_day
 from sql import queries
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 _DAYS_AT_ONCE = 20
 _DOORS_AT_ONCE = 2_000
-DATABASE_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-)
-"""What a restarting or crowded database says."""
 
 
 async def run(pool: asyncpg.Pool, params: RosterParams) -> None:

@@ -21,19 +21,12 @@ from inspections.upkeep import keep_alert_duties, open_periodic_duties
 from inspections.wallclock import WallClock, local_day
 from inspections.worker import PlanningFailed
 from sql.errors import Conflict
+from sql.pool import DATABASE_LOST
 
 __all__ = ["RosterParams", "Schedule", "run"]
 
 log = structlog.get_logger()
 _CONNECTED = Gauge("gaswarden_inspections_connected", "1 while inspections reach the database")
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-)
 
 
 class Schedule:
@@ -115,7 +108,7 @@ async def run(pool: asyncpg.Pool, params: RosterParams, ready: asyncio.Event | N
                 ready.set()
         except asyncpg.TransactionRollbackError as error:  # a deadlock: the next tick does it again
             log.info("tick rolled back", service="inspections", error=str(error))
-        except _LOST as error:
+        except DATABASE_LOST as error:
             if not lost:
                 log.warning("database lost", service="inspections", error=repr(error))
             lost = True

@@ -24,6 +24,7 @@ from rules.passes import Done
 from rules.report_passes import STREAM as REPORTS
 from rules.streams import Clock, Streams
 from sql.own_loop import OwnPool, run_in_own_loop
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 
@@ -31,18 +32,6 @@ CONNECTED = Gauge("gaswarden_rules_connected", "1 while the rules service listen
 WRITTEN = Counter("gaswarden_rules_alerts_written_total", "Alerts opened or changed", ["stream"])
 BATCHES = Counter("gaswarden_rules_batches_total", "Ingest batches evaluated", ["stream"])
 PASS_SECONDS = Histogram("gaswarden_rules_pass_seconds", "Duration of one evaluation pass", ["stream"])
-
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-    TimeoutError,
-)
-"""What a restarting or crowded database says; anything else is a mistake of ours and stops the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +152,7 @@ async def _loop(
         try:
             with PASS_SECONDS.labels(stream).time():
                 done = await one_pass()
-        except _LOST as error:
+        except DATABASE_LOST as error:
             lost = _say_lost(stream, error, lost)
             await asyncio.sleep(params.back_off_s)
             continue
@@ -203,7 +192,7 @@ async def _listen(pool: asyncpg.Pool, wakes: _Wakes, params: RuleParams, ready: 
                     ready.set()
                 await gone.wait()
             lost = _say_lost("listen", ConnectionError("the listening connection was closed"), lost)
-        except _LOST as error:
+        except DATABASE_LOST as error:
             lost = _say_lost("listen", error, lost)
         await asyncio.sleep(params.back_off_s)
 

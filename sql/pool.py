@@ -17,6 +17,20 @@ UNREACHABLE = (
 )
 """What is raised when the database is away, going away or coming back: the same call may succeed later."""
 
+DATABASE_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost between two of its states
+    OSError,
+)
+"""What a restarting or crowded database says to a service that goes on by itself: it tries its pass again.
+
+Anything else is a mistake of ours and stops the service.
+"""
+
 
 async def prepare_connection(conn: asyncpg.Connection) -> None:
     """Give a connection the product's codecs: jsonb as Python values."""

@@ -23,6 +23,7 @@ from ingest.commanding.message import command_payload, command_topic
 from ingest.commanding.model import Command, Target, Transition
 from ingest.commanding.params import CommandParams
 from sql.errors import Conflict
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 
@@ -32,15 +33,6 @@ _IN_FLIGHT = Gauge("gaswarden_commands_in_flight", "Commands that are not over."
 _SENT = Counter("gaswarden_commands_sent", "Messages to gateways that the broker took over.")
 _ENDED = Counter("gaswarden_commands_ended", "Commands that ended, by state.", ["state"])
 
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-)
 _CHANNELS = ("gaswarden_command", "gaswarden_batch", "gaswarden_alert")
 Clock = Callable[[], datetime]
 
@@ -122,7 +114,7 @@ async def _look_again(
         wake.clear()
         try:
             await dispatch(pool, params, line, clock)
-        except _LOST as error:
+        except DATABASE_LOST as error:
             if not lost:
                 log.warning("commands: database lost, trying again", why=repr(error))
             lost = True
@@ -223,7 +215,7 @@ def _tell(before: Command, made: Transition) -> None:
 async def _listen(pool: asyncpg.Pool, wake: asyncio.Event, params: CommandParams) -> NoReturn:
     """Wake the dispatcher when commands, telemetry or alerts change; it polls anyway."""
     while True:
-        with contextlib.suppress(*_LOST):
+        with contextlib.suppress(*DATABASE_LOST):
             async with pool.acquire() as conn, _listening(conn, wake) as gone:
                 await gone.wait()
         await asyncio.sleep(params.back_off_s)

@@ -24,6 +24,7 @@ from rules.notices.channels import load_plugins
 from rules.notices.params import NoticeParams
 from rules.notices.sending import Sending, TryAgain
 from rules.notices.watch import Watch
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 
@@ -38,14 +39,7 @@ _LOST = (
     psycopg_pool.PoolTimeout,
     psycopg_pool.PoolClosed,
     exceptions.ConnectorException,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-    TimeoutError,
+    *DATABASE_LOST,
 )
 
 

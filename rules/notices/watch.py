@@ -23,6 +23,7 @@ from rules.rota import store as rota
 from rules.rota.model import Gap
 from rules.rule_sets import InForce
 from sql import queries
+from sql.pool import DATABASE_LOST
 
 log = structlog.get_logger()
 
@@ -33,17 +34,6 @@ UNREACHED = Gauge("gaswarden_rota_unreached", "People on duty who did not confir
 WAITING = Gauge("gaswarden_notices_waiting", "Notices that wait for their channel")
 WAITING_PAST_TIME = Gauge("gaswarden_desk_overdue", "Residents' requests and cases that wait past their time", ["kind"])
 OLDEST_SECONDS = Gauge("gaswarden_notices_oldest_seconds", "How long the oldest waiting notice has waited")
-
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost between two of its states
-    OSError,
-    TimeoutError,
-)
 
 
 class Watch:
@@ -70,7 +60,7 @@ class Watch:
         while True:
             try:
                 await self.look(self._clock())
-            except _LOST as error:
+            except DATABASE_LOST as error:
                 log.debug("notices: watch has no database", error=str(error))
             await asyncio.sleep(self._params.tick_s)
 

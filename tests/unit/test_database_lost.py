@@ -14,13 +14,13 @@ SURVIVED = {
     "memory of foreign messages": remembering._DATABASE_ERRORS,
     "roll-up": rollup._DATABASE_ERRORS,
     "validation": validating._DATABASE_ERRORS,
-    "commands": dispatcher._LOST,
-    "rules": evaluator._LOST,
+    "commands": vars(dispatcher)["DATABASE_LOST"],
+    "rules": vars(evaluator)["DATABASE_LOST"],
     "notices": service._LOST,
-    "watch over channels": watch._LOST,
-    "inspections": scheduler._LOST,
-    "counting": counting.DATABASE_LOST,
-    "campaign": campaigning.DATABASE_LOST,
+    "watch over channels": vars(watch)["DATABASE_LOST"],
+    "inspections": vars(scheduler)["DATABASE_LOST"],
+    "counting": vars(counting)["DATABASE_LOST"],
+    "campaign": vars(campaigning)["DATABASE_LOST"],
 }
 
 
