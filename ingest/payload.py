@@ -52,7 +52,8 @@ FullHour = Annotated[str, _RFC3339, AfterValidator(_full_hour)]
 Identity = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 Seq = Annotated[int, Field(ge=0, le=65_535)]
 Millilitres = Annotated[int, Field(ge=0, le=10**15)]
-LelPercent = Annotated[float, Field(ge=0, le=110)]
+LEL_PCT_MAX = 110
+LelPercent = Annotated[float, Field(ge=0, le=LEL_PCT_MAX)]
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

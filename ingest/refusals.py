@@ -127,6 +127,6 @@ def _gateway_word(topic: str) -> str:
     return parts[3][:64] or NO_GATEWAY if len(parts) > 3 and topic.startswith("gas/v1/") else NO_GATEWAY
 
 
-def storable(text: str) -> str:
-    """The text as PostgreSQL can keep it: no NUL, no lone surrogates, at most 1000 characters."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:1000]
+def storable(text: str, chars_max: int = 1000) -> str:
+    """The text as PostgreSQL can keep it: no NUL, no lone surrogates, no more characters than these."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:chars_max]

@@ -14,6 +14,7 @@ import asyncpg
 
 from ingest.formats import message_digest
 from ingest.model import Decoded, QuarantineReason, Refused
+from ingest.refusals import storable
 from sql import queries
 from sql.actor import Actor
 
@@ -87,10 +88,10 @@ async def _count_strangers(
         groups[who].append(one)
     rows = await conn.fetch(
         *queries["count_strangers"].bind(
-            gateways=[_storable(who.gateway) for who in groups],
-            families=[_storable(who.family) for who in groups],
-            codes=[_storable(who.code) for who in groups],
-            areas=[_storable(_area(group[-1])) for group in groups.values()],
+            gateways=[_word(who.gateway) for who in groups],
+            families=[_word(who.family) for who in groups],
+            codes=[_word(who.code) for who in groups],
+            areas=[_word(_area(group[-1])) for group in groups.values()],
             reasons=[group[-1].rejected.reason.value for group in groups.values()],
             firsts=[min(_received(group)) for group in groups.values()],
             lasts=[max(_received(group)) for group in groups.values()],
@@ -136,11 +137,11 @@ def _columns(same: dict[bytes, list[tuple[Stranger, Refused]]], ids: dict[Strang
         "unregistered_ids": [ids[who] for who, _ in last],
         "digests": list(same),
         "topics": [one.message.topic for _, one in last],
-        "gateways": [_storable(who.gateway) for who, _ in last],
+        "gateways": [_word(who.gateway) for who, _ in last],
         "payloads": [one.message.payload for _, one in last],
         "sizes": [one.message.payload_bytes for _, one in last],
         "reasons": [one.rejected.reason.value for _, one in last],
-        "details": [_storable(one.rejected.detail) for _, one in last],
+        "details": [_word(one.rejected.detail) for _, one in last],
         "decoders": [one.rejected.decoder for _, one in last],
         "firsts": [min(_received([one for _, one in group])) for group in same.values()],
         "lasts": [max(_received([one for _, one in group])) for group in same.values()],
@@ -157,6 +158,6 @@ def _received(group: Sequence[Refused]) -> list[datetime]:
     return [one.message.received_at for one in group]
 
 
-def _storable(text: str) -> str:
-    """Text as PostgreSQL can keep it in an index: no NUL, no lone surrogates, at most 200 characters."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:200]
+def _word(text: str) -> str:
+    """Short enough for an index."""
+    return storable(text, 200)

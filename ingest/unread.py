@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.model import Decoded, Event, Item, Refused, Report
-from ingest.payload import EVENTS, FAMILY, REASON_CODES
+from ingest.payload import EVENTS, FAMILY, LEL_PCT_MAX, REASON_CODES
 
 LEL_PCT_MIN = 5.0
 """From this concentration on a measurement counts as gas: the lowest set-point that is permitted (docs/rules.md)."""
-
-LEL_PCT_MAX = 110.0
-"""No detector that speaks our format shows more (ingest/settling.py)."""
 
 ALARMS = ("leak_alarm", "co_alarm")
 UNKNOWN = "unknown"
