@@ -1,7 +1,7 @@
 """Alarms that arrived and could not be stored: somebody must look all the same. Pure."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ class Unread:
 
     Its subject is the device where it is registered, else its gateway, else a district. `level` is 2 where the
     message tells none; it and `lel_pct` are the worst of `times` messages. `claimed_gateway` and `claimed_device`
-    are what the newest message says; `place` names the subject.
+    are what the newest message says, `claimed_devices` all that were named lately; `place` names the subject.
     """
 
     subject: str
@@ -30,6 +30,7 @@ class Unread:
     detail: str
     last_received_at: datetime
     times: int
+    claimed_devices: Sequence[str] = ()
     meter_class: str | None = None
     user_class: str | None = None
 
@@ -69,13 +70,17 @@ def _finding(rule: Rule, one: Unread) -> Finding:
 
 
 def _evidence(one: Unread) -> Json:
-    """What was said, its names without control characters: notices are written with them."""
-    who = (_printable(one.claimed_gateway), _printable(one.claimed_device))
-    said = (*who, one.event, one.level, one.lel_pct, one.reason, one.detail, one.times)
+    """What was said, a sample for each device, the newest last; without control characters: notices are written so."""
+    received_at, gateway = one.last_received_at.isoformat(), _printable(one.claimed_gateway)
+    said = (one.event, one.level, one.lel_pct, one.reason, one.detail, one.times)
     return {
         "columns": ["received_at", "gateway", "device", "event", "level", "lel_pct", "reason", "detail", "times"],
-        "samples": [[one.last_received_at.isoformat(), *said]],
+        "samples": [[received_at, gateway, _printable(name), *said] for name in (*_others(one), one.claimed_device)],
     }
+
+
+def _others(one: Unread) -> list[str]:
+    return [name for name in one.claimed_devices if name != one.claimed_device]
 
 
 def _sentence(one: Unread) -> str:
@@ -83,6 +88,7 @@ def _sentence(one: Unread) -> str:
     if measured and one.times > 1:
         measured = f" (up to {one.lel_pct:g} %LEL in {one.times} such messages)"
     device = one.claimed_device or "a device that it does not name"
+    also = f"; lately also {', '.join(others)}" if (others := _others(one)) else ""
     by = f"by gateway {one.claimed_gateway}" if one.claimed_gateway else "by no known gateway"
     where = {
         "device": "",
@@ -90,7 +96,7 @@ def _sentence(one: Unread) -> str:
         "district": "; neither is registered: all that is known is the area",
     }[one.subject.partition(":")[0]]
     why = textwrap.shorten(one.detail, _DETAIL_MAX, placeholder=" ...")
-    sentence = f"{device} sent {_WHAT[one.event]}{measured} {by}, which could not be stored ({why}){where}"
+    sentence = f"{device} sent {_WHAT[one.event]}{measured} {by}, which could not be stored ({why}){where}{also}"
     return _printable(sentence) or ""
 
 

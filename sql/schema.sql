@@ -325,6 +325,7 @@ CREATE TABLE unread_alarm (
     last_received_at   timestamptz NOT NULL,
     times              bigint NOT NULL,
     batch_id           bigint NOT NULL,                  -- the newest that brought one
+    claimed_devices    text[] NOT NULL DEFAULT '{}',     -- all that were named within an hour of each other, 20 at most
     CONSTRAINT unread_alarm_key UNIQUE NULLS NOT DISTINCT (device_id, gateway_id, district_id, event)
 );
 -- serves: rules reading what new batches brought

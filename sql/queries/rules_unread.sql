@@ -7,6 +7,7 @@ SELECT CASE WHEN u.device_id IS NOT NULL THEN 'device:' || u.device_id
             ELSE 'district:' || u.district_id END AS subject,
        coalesce(d.code, g.code, x.code) AS place, coalesce(d.kind, CASE WHEN g.gateway_id IS NULL THEN 'district' ELSE 'gateway' END) AS kind,
        coalesce(home.code, dg.area, g.area, x.code) AS area, u.event, u.level, u.lel_pct, u.claimed_gateway, u.claimed_device,
+       u.claimed_devices,
        u.reason, u.detail, u.last_received_at, u.times, d.meter_class, p.user_class
 FROM unread_alarm u
 LEFT JOIN device d ON d.device_id = u.device_id

@@ -126,3 +126,18 @@ async def test_a_replay_that_is_refused_again_pages_nobody(
         judged = [bind_message(0, message, directory)]
         await write_batch(conn, town.slot, batch_id, judged, expect_repeats=False, replayed_at=NOW)
     assert await _alerts(pool) == []
+
+
+async def test_every_stranger_of_one_batch_is_named_and_paged_for(
+    pool: asyncpg.Pool, conn: asyncpg.Connection, town: Town
+) -> None:
+    """Two homes alarm at once, or before the rules look: neither is hidden by the other; a third pages anew."""
+    await _publish(conn, town, event("X-1", at=NOW), event("X-2", at=NOW))
+    await _publish(conn, town, event("X-3", at=NOW))
+    (alert,) = await _alerts(pool)
+    assert all(name in alert["sentence"] for name in ("X-1", "X-2", "X-3"))
+    await _publish(conn, town, event("X-1", at=NOW), event("X-4", at=NOW))
+    (alert,) = await _alerts(pool)
+    assert "X-4" in alert["sentence"]
+    reasons = await conn.fetch("SELECT reason FROM alert_step WHERE alert_id = $1 ORDER BY step_id", alert["alert_id"])
+    assert [row["reason"] for row in reasons] == ["raised", "another_device"]
